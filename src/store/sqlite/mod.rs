@@ -71,6 +71,10 @@ impl TopicStore for Sqlite {
         topics::by_name(&mut *self.reader().await?, name).await
     }
 
+    async fn topic_by_id(&self, id: TopicId) -> Result<Option<Topic>, StoreError> {
+        topics::by_id(&mut *self.reader().await?, id).await
+    }
+
     async fn topics(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Topic>, StoreError> {
         topics::list(&mut *self.reader().await?, prefix, after, limit).await
     }

@@ -43,11 +43,12 @@ pub(super) async fn create(writer: &mut Writer, name: &TopicName, config: TopicC
         .await
         .map_err(store_error)?;
     writer.partitions = partitions;
-    Ok(Creation::Created(Topic { id: TopicId(id), incarnation, name: name.clone(), config, created_at }))
+    let (id, name, former_partition_counts) = (TopicId(id), name.clone(), Vec::new());
+    Ok(Creation::Created(Topic { id, incarnation, name, config, former_partition_counts, created_at }))
 }
 
 const COLUMNS_BY_NAME: &str = "
-    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
+    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
     from topics where name = ?1 and deleted_at is null";
 
 pub(super) async fn by_name(connection: &mut SqliteConnection, name: &TopicName) -> Result<Option<Topic>, StoreError> {
@@ -55,9 +56,9 @@ pub(super) async fn by_name(connection: &mut SqliteConnection, name: &TopicName)
     row.as_ref().map(topic).transpose()
 }
 
-async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Result<Option<Topic>, StoreError> {
+pub(super) async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Result<Option<Topic>, StoreError> {
     let sql = "
-        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
+        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
         from topics where id = ?1 and deleted_at is null";
     let row = sqlx::query(sql).bind(id.0).fetch_optional(connection).await.map_err(store_error)?;
     row.as_ref().map(topic).transpose()
@@ -71,7 +72,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Topic>, StoreError> {
     // Names are ASCII, so `~` sorts after every character of a name: the range holds just the names with the prefix.
     let sql = "
-        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
+        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
         from topics
         where deleted_at is null and name >= ?1 and name < ?1 || '~' and name > ?2
         order by name limit ?3";
@@ -98,17 +99,26 @@ pub(super) async fn configure(
     if partitions > writer.partitions_max && config.partition_count > current.config.partition_count {
         return Ok(Configuration::TooManyPartitions);
     }
-    let sql = "update topics set partition_count = ?2, retention_ms = ?3, retention_bytes = ?4 where id = ?1";
+    let mut former_partition_counts = current.former_partition_counts.clone();
+    if config.partition_count > current.config.partition_count {
+        former_partition_counts.push(current.config.partition_count);
+    }
+    let counts: Vec<String> = former_partition_counts.iter().map(u32::to_string).collect();
+    let sql = "
+        update topics
+        set partition_count = ?2, retention_ms = ?3, retention_bytes = ?4, former_partition_counts = ?5
+        where id = ?1";
     sqlx::query(sql)
         .bind(id.0)
         .bind(i64::from(config.partition_count))
         .bind(config.retention.ms.map(integer))
         .bind(config.retention.bytes.map(integer))
+        .bind(counts.join(","))
         .execute(&mut writer.connection)
         .await
         .map_err(store_error)?;
     writer.partitions = partitions;
-    Ok(Configuration::Changed(Topic { config, ..current }))
+    Ok(Configuration::Changed(Topic { config, former_partition_counts, ..current }))
 }
 
 pub(super) async fn delete(writer: &mut Writer, id: TopicId) -> Result<bool, StoreError> {
@@ -140,5 +150,11 @@ fn topic(row: &SqliteRow) -> Result<Topic, StoreError> {
             retention: Retention { ms: limit(4)?, bytes: limit(5)? },
         },
         created_at: number(row, 6)?,
+        former_partition_counts: row
+            .try_get::<String, _>(7)
+            .map_err(StoreError::corrupt)?
+            .split_terminator(',')
+            .map(|count| count.parse().map_err(StoreError::corrupt))
+            .collect::<Result<_, _>>()?,
     })
 }
