@@ -1,2 +1,4 @@
 //! Tidegate.
+pub mod broker;
+pub mod http;
 pub mod model;

@@ -1,0 +1,3 @@
+//! What the gateway does, free of HTTP.
+
+pub mod partitioner;
