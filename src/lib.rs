@@ -5,3 +5,4 @@ pub mod model;
 pub mod segments;
 pub mod store;
 pub mod tasks;
+pub mod http;

@@ -1,0 +1,3 @@
+//! HTTP: the only place that knows of status codes, headers and bodies.
+
+pub mod native;

@@ -1,0 +1,11 @@
+//! Tidegate's own API (api.md), version 1.
+
+pub mod bounds;
+pub mod decode;
+pub mod envelope;
+pub mod headers;
+pub mod json_text;
+pub mod lines;
+pub mod raw;
+pub mod refusal;
+pub mod render;
