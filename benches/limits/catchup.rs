@@ -11,6 +11,7 @@ use crate::Bench;
 use crate::client::download;
 use crate::data;
 use crate::process::Server;
+use crate::produce::PROBE;
 use crate::produce::ROUNDS;
 use crate::produce::create_topic;
 use crate::produce::fill;
@@ -39,6 +40,7 @@ pub(crate) async fn catchup(bench: &mut Bench) -> Result<()> {
         let bytes = std::fs::metadata(&path)?.len();
         let (mut of_gateway, mut of_nginx, mut of_bare) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
+            bench.measure_disk(PROBE)?;
             let sides = [
                 (gateway.as_ref(), "/v1/topics/dump/records", &mut of_gateway),
                 (nginx.as_ref(), "/dump.ndjson", &mut of_nginx),
@@ -53,13 +55,13 @@ pub(crate) async fn catchup(bench: &mut Bench) -> Result<()> {
             }
         }
         let value = median(of_gateway);
-        let name = |beside| format!("catch-up of {partitions} partition(s){beside}");
+        let name = |beside| format!("catch-up, partitions: {partitions}, {beside}");
         if nginx.is_none() {
             println!("nginx not installed: no limit");
         }
-        bench.row(&name(", warm, beside nginx"), "MB/s", value, median(of_nginx), Aim::RatioFrom(0.6));
-        bench.row(&name(", warm, beside bare axum"), "MB/s", value, median(of_bare), Aim::None);
-        bench.row(&name(", first read"), "MB/s", first, None, Aim::None);
+        bench.row(&name("beside nginx"), "MB/s", value, median(of_nginx), Aim::RatioFrom(0.6));
+        bench.row(&name("beside bare axum"), "MB/s", value, median(of_bare), Aim::None);
+        bench.row(&name("first read"), "MB/s", first, None, Aim::None);
         std::fs::remove_file(&path)?;
         drop(gateway);
         bench.forget(&data);

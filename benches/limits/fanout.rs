@@ -22,6 +22,7 @@ use crate::client::Latencies;
 use crate::data;
 use crate::process::Process;
 use crate::process::Server;
+use crate::produce::PROBE;
 use crate::produce::ROUNDS;
 use crate::produce::create_topic;
 use crate::reference::now_us;
@@ -40,6 +41,7 @@ pub(crate) async fn sse(bench: &mut Bench) -> Result<()> {
     for subscribers in SUBSCRIBERS {
         let (mut of_gateway, mut of_bare) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
+            bench.measure_disk(PROBE)?;
             if let Some(gateway) = gateway(bench, &format!("sse-{subscribers}-{round}")).await? {
                 of_gateway.push(deliver(bench, &gateway, subscribers).await?);
             }

@@ -17,6 +17,7 @@ mod scale;
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,6 +31,7 @@ use crate::disk::Disk;
 use crate::process::Server;
 use crate::report::Aim;
 use crate::report::Row;
+use crate::report::median;
 
 /// As in the gateway, so that both sides of a comparison have the same.
 #[global_allocator]
@@ -53,30 +55,31 @@ cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]
 
 const ALL: [&str; 8] = ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart"];
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = match arguments.iter().position(|argument| argument == "--bench") {
-        Some(at) => {
-            arguments.remove(at);
-            arguments.iter().map(String::as_str).collect()
-        }
-        None if arguments.first().is_some_and(|argument| argument == "--role") => {
-            arguments.iter().map(String::as_str).collect()
-        }
-        None => {
-            println!("nothing measured: run `cargo bench --bench limits`");
-            return Ok(());
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    // cargo says `--bench` when it is to be a benchmark, and puts it last.
+    let asked = arguments.iter().position(|argument| argument == "--bench").map(|at| arguments.remove(at)).is_some();
+    if !asked && arguments.first().is_none_or(|argument| argument != "--role") {
+        println!("nothing measured: run `cargo bench --bench limits`");
+        return ExitCode::SUCCESS;
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("without a runtime there is nothing to report");
+    let outcome = runtime.block_on(async {
         match arguments[..] {
             ["--role", "subscribe", address, count] => fanout::subscribe(address, count).await,
             ["--role", role] => reference::serve(role, None).await,
             ["--role", role, file] => reference::serve(role, Some(file)).await,
             ref options => run(options).await,
         }
-    })
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(options: &[&str]) -> Result<()> {
@@ -102,7 +105,7 @@ async fn run(options: &[&str]) -> Result<()> {
     }
     // In the target folder, because the system's folder for temporary files is often not on a disk.
     let folder = tempfile::Builder::new().prefix("limits-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let mut bench = Bench { seconds, binary, disk: disk::measure(folder.path(), Duration::ZERO)?, folder };
+    let mut bench = Bench { seconds, binary, disks: Vec::new(), folder };
     report::print_head(bench.folder());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Dropping the measurements ends their processes and removes their files.
@@ -119,7 +122,8 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
     let patience = Duration::from_secs(180 + 40 * bench.seconds);
     let mut failed = Vec::new();
     for &name in what {
-        bench.disk = bench.measure_disk(Duration::from_secs(1))?;
+        bench.disks.clear();
+        bench.measure_disk(Duration::from_secs(1))?;
         let scenario = async {
             match name {
                 "produce" => produce::produce(bench).await,
@@ -147,8 +151,8 @@ struct Bench {
     seconds: u64,
     /// None: only the limits are measured.
     binary: Option<PathBuf>,
-    /// As it was when the scenario began.
-    disk: Disk,
+    /// As it has been during the scenario.
+    disks: Vec<Disk>,
     folder: TempDir,
 }
 
@@ -175,11 +179,19 @@ impl Bench {
         let _ = std::fs::remove_dir_all(self.folder().join(data));
     }
 
-    fn measure_disk(&self, duration: Duration) -> Result<Disk> {
-        tokio::task::block_in_place(|| disk::measure(self.folder(), duration))
+    /// Every scenario does so before each round.
+    fn measure_disk(&mut self, duration: Duration) -> Result<()> {
+        let disk = tokio::task::block_in_place(|| disk::measure(self.folder(), duration))?;
+        self.disks.push(disk);
+        Ok(())
+    }
+
+    /// The median over the rounds so far.
+    fn disk(&self, figure: fn(&Disk) -> f64) -> Option<f64> {
+        median(self.disks.iter().map(figure))
     }
 
     fn row(&self, what: &str, unit: &str, value: Option<f64>, limit: Option<f64>, aim: Aim) {
-        report::print(&Row { what, unit, value, limit, aim }, &self.disk);
+        report::print(&Row { what, unit, value, limit, aim }, &self.disks);
     }
 }

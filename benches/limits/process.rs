@@ -38,7 +38,9 @@ impl Process {
     pub(crate) fn start(program: &Path, arguments: &[&str], log: &Path) -> Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", WITH_MANY_FILES]).arg(program).args(arguments);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
+        // Settings of the shell must not change what is measured.
+        let ours = |name: &str| ["TIDEGATE_", "TOKIO_"].iter().any(|prefix| name.starts_with(prefix));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| ours(&name.to_string_lossy())) {
             command.env_remove(name);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log)?);

@@ -51,7 +51,7 @@ pub(crate) fn print_head(folder: &Path) {
 }
 
 /// Prints one line.
-pub(crate) fn print(row: &Row<'_>, disk: &Disk) {
+pub(crate) fn print(row: &Row<'_>, disks: &[Disk]) {
     let ratio = row.value.zip(row.limit).map(|(value, limit)| value / limit);
     let (aim, reached) = match row.aim {
         Aim::None => (String::new(), None),
@@ -68,16 +68,26 @@ pub(crate) fn print(row: &Row<'_>, disk: &Disk) {
         Some(false) => " NO",
     };
     println!(
-        "{:<46} {:>9} {:>9} {:<6} {:>6}  {:<14} {:>10.2} {:>9.0}",
+        "{:<46} {:>9} {:>9} {:<6} {:>6}  {:<14} {:>10} {:>9}",
         row.what,
         figure(row.value),
         figure(row.limit),
         row.unit,
         ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
         aim + mark,
-        disk.sync_p50_ms,
-        disk.sequential,
+        range(disks, |disk| disk.sync_p50_ms, 2),
+        range(disks, |disk| disk.sequential, 0),
     );
+}
+
+/// The median, or from the least to the most when they are so far apart that the disk was not one disk all the time.
+fn range(disks: &[Disk], figure: fn(&Disk) -> f64, digits: usize) -> String {
+    let least = disks.iter().map(figure).fold(f64::INFINITY, f64::min);
+    let most = disks.iter().map(figure).fold(0.0, f64::max);
+    if most > 2.0 * least {
+        return format!("{least:.digits$}–{most:.digits$}");
+    }
+    format!("{:.digits$}", median(disks.iter().map(figure)).unwrap_or_default())
 }
 
 fn figure(value: Option<f64>) -> String {

@@ -9,6 +9,7 @@ use crate::client::Until;
 use crate::client::load;
 use crate::data;
 use crate::process::Server;
+use crate::produce::PROBE;
 use crate::produce::ROUNDS;
 use crate::produce::create_topic;
 use crate::produce::fill;
@@ -35,6 +36,7 @@ pub(crate) async fn partitions(bench: &mut Bench) -> Result<()> {
     let until = Until::Elapsed(Duration::from_secs(bench.seconds));
     let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        bench.measure_disk(PROBE)?;
         of_many.push(load(many.address, &requests, 64, until).await?.requests_per_second);
         of_few.push(load(few.address, &requests, 64, until).await?.requests_per_second);
     }
