@@ -40,7 +40,7 @@ pub(crate) async fn catchup(bench: &mut Bench) -> Result<()> {
         let bytes = std::fs::metadata(&path)?.len();
         let (mut of_gateway, mut of_nginx, mut of_bare) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            bench.measure_disk(PROBE)?;
+            bench.measure_conditions(PROBE)?;
             let sides = [
                 (gateway.as_ref(), "/v1/topics/dump/records", &mut of_gateway),
                 (nginx.as_ref(), "/dump.ndjson", &mut of_nginx),

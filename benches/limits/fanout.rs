@@ -41,7 +41,7 @@ pub(crate) async fn sse(bench: &mut Bench) -> Result<()> {
     for subscribers in SUBSCRIBERS {
         let (mut of_gateway, mut of_bare) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {
-            bench.measure_disk(PROBE)?;
+            bench.measure_conditions(PROBE)?;
             if let Some(gateway) = gateway(bench, &format!("sse-{subscribers}-{round}")).await? {
                 of_gateway.push(deliver(bench, &gateway, subscribers).await?);
             }

@@ -6,8 +6,8 @@
 
 mod catchup;
 mod client;
+mod conditions;
 mod data;
-mod disk;
 mod fanout;
 mod process;
 mod produce;
@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
-use crate::disk::Disk;
+use crate::conditions::Conditions;
 use crate::process::Server;
 use crate::report::Aim;
 use crate::report::Row;
@@ -105,7 +105,7 @@ async fn run(options: &[&str]) -> Result<()> {
     }
     // In the target folder, because the system's folder for temporary files is often not on a disk.
     let folder = tempfile::Builder::new().prefix("limits-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let mut bench = Bench { seconds, binary, disks: Vec::new(), folder };
+    let mut bench = Bench { seconds, binary, conditions: Vec::new(), folder };
     report::print_head(bench.folder());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Dropping the measurements ends their processes and removes their files.
@@ -122,8 +122,8 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
     let patience = Duration::from_secs(180 + 40 * bench.seconds);
     let mut failed = Vec::new();
     for &name in what {
-        bench.disks.clear();
-        bench.measure_disk(Duration::from_secs(1))?;
+        bench.conditions.clear();
+        bench.measure_conditions(Duration::from_secs(1))?;
         let scenario = async {
             match name {
                 "produce" => produce::produce(bench).await,
@@ -152,7 +152,7 @@ struct Bench {
     /// None: only the limits are measured.
     binary: Option<PathBuf>,
     /// As it has been during the scenario.
-    disks: Vec<Disk>,
+    conditions: Vec<Conditions>,
     folder: TempDir,
 }
 
@@ -180,18 +180,18 @@ impl Bench {
     }
 
     /// Every scenario does so before each round.
-    fn measure_disk(&mut self, duration: Duration) -> Result<()> {
-        let disk = tokio::task::block_in_place(|| disk::measure(self.folder(), duration))?;
-        self.disks.push(disk);
+    fn measure_conditions(&mut self, duration: Duration) -> Result<()> {
+        let now = tokio::task::block_in_place(|| conditions::measure(self.folder(), duration))?;
+        self.conditions.push(now);
         Ok(())
     }
 
     /// The median over the rounds so far.
-    fn disk(&self, figure: fn(&Disk) -> f64) -> Option<f64> {
-        median(self.disks.iter().map(figure))
+    fn conditions(&self, figure: fn(&Conditions) -> f64) -> Option<f64> {
+        median(self.conditions.iter().map(figure))
     }
 
     fn row(&self, what: &str, unit: &str, value: Option<f64>, limit: Option<f64>, aim: Aim) {
-        report::print(&Row { what, unit, value, limit, aim }, &self.disks);
+        report::print(&Row { what, unit, value, limit, aim }, &self.conditions);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn produce(bench: &mut Bench) -> Result<()> {
         let (mut gateway, mut bare) = sides(bench, "produce", 4).await?;
         let requests = data::single_posts("bench");
         for _ in 0..ROUNDS {
-            bench.measure_disk(PROBE)?;
+            bench.measure_conditions(PROBE)?;
             gateway.turn(&requests, connections, bench.seconds).await?;
             bare.turn(&requests, connections, bench.seconds).await?;
         }
@@ -70,12 +70,12 @@ pub(crate) async fn lone(bench: &mut Bench) -> Result<()> {
     let (mut gateway, mut bare) = sides(bench, "lone", 4).await?;
     let requests = data::single_posts("bench");
     for _ in 0..ROUNDS {
-        bench.measure_disk(Duration::from_secs(2))?;
+        bench.measure_conditions(Duration::from_secs(2))?;
         gateway.turn(&requests, 1, bench.seconds).await?;
         bare.turn(&requests, 1, bench.seconds).await?;
     }
     let (p50, p99) = (|load: &Load| load.p50_ms, |load: &Load| load.p99_ms);
-    let (sync_p50, sync_p99) = (bench.disk(|disk| disk.sync_p50_ms), bench.disk(|disk| disk.sync_p99_ms));
+    let (sync_p50, sync_p99) = (bench.conditions(|now| now.sync_p50_ms), bench.conditions(|now| now.sync_p99_ms));
     bench.row("lone p50, beside fdatasync of 4 KiB", "ms", gateway.median(p50), sync_p50, Aim::Above(0.15));
     bench.row("lone p99, beside fdatasync of 4 KiB", "ms", gateway.median(p99), sync_p99, Aim::None);
     bench.row("lone p50, beside bare axum (no disk)", "ms", gateway.median(p50), bare.median(p50), Aim::None);
@@ -87,12 +87,12 @@ pub(crate) async fn batch(bench: &mut Bench) -> Result<()> {
     let (mut gateway, mut bare) = sides(bench, "batch", 4).await?;
     let requests = data::batch_posts("bench");
     for _ in 0..ROUNDS {
-        bench.measure_disk(Duration::from_secs(2))?;
+        bench.measure_conditions(Duration::from_secs(2))?;
         gateway.turn(&requests, 4, bench.seconds).await?;
         bare.turn(&requests, 4, bench.seconds).await?;
     }
     let rate = |load: &Load| load.megabytes_per_second;
-    let sequential = bench.disk(|disk| disk.sequential);
+    let sequential = bench.conditions(|now| now.sequential);
     let value = gateway.median(rate);
     bench.row("batch 1,000 × 1 KB, beside write+fdatasync/MiB", "MB/s", value, sequential, Aim::RatioFrom(0.5));
     bench.row("batch 1,000 × 1 KB, beside bare axum (no disk)", "MB/s", value, bare.median(rate), Aim::None);

@@ -1,9 +1,9 @@
-//! The table: each figure beside its limit, with what is to be reached and how the disk was in that minute.
+//! The table: each figure beside its limit, with what is to be reached and how the machine was in that minute.
 
 use std::path::Path;
 
-use crate::disk::Disk;
-use crate::disk::file_system;
+use crate::conditions::Conditions;
+use crate::conditions::file_system;
 
 /// What a figure must come to.
 #[derive(Clone, Copy)]
@@ -44,14 +44,14 @@ pub(crate) fn print_head(folder: &Path) {
         println!("THE DATA IS NOT ON A DISK: no durable figure below means anything");
     }
     println!(
-        "\n{:<46} {:>9} {:>9} {:<6} {:>6}  {:<14} {:>10} {:>9}",
-        "what", "value", "limit", "unit", "ratio", "to reach", "fdatasync", "write",
+        "\n{:<46} {:>9} {:>9} {:<6} {:>6}  {:<14} {:>10} {:>9} {:>6}",
+        "what", "value", "limit", "unit", "ratio", "to reach", "fdatasync", "write", "others",
     );
-    println!("{:>105} {:>9}", "4 KiB, ms", "MB/s");
+    println!("{:>105} {:>9} {:>6}", "4 KiB, ms", "MB/s", "% CPU");
 }
 
 /// Prints one line.
-pub(crate) fn print(row: &Row<'_>, disks: &[Disk]) {
+pub(crate) fn print(row: &Row<'_>, conditions: &[Conditions]) {
     let ratio = row.value.zip(row.limit).map(|(value, limit)| value / limit);
     let (aim, reached) = match row.aim {
         Aim::None => (String::new(), None),
@@ -68,26 +68,27 @@ pub(crate) fn print(row: &Row<'_>, disks: &[Disk]) {
         Some(false) => " NO",
     };
     println!(
-        "{:<46} {:>9} {:>9} {:<6} {:>6}  {:<14} {:>10} {:>9}",
+        "{:<46} {:>9} {:>9} {:<6} {:>6}  {:<14} {:>10} {:>9} {:>6}",
         row.what,
         figure(row.value),
         figure(row.limit),
         row.unit,
         ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
         aim + mark,
-        range(disks, |disk| disk.sync_p50_ms, 2),
-        range(disks, |disk| disk.sequential, 0),
+        range(conditions, |now| now.sync_p50_ms, 2),
+        range(conditions, |now| now.sequential, 0),
+        range(conditions, |now| now.busy.round().max(1.0), 0),
     );
 }
 
-/// The median, or from the least to the most when they are so far apart that the disk was not one disk all the time.
-fn range(disks: &[Disk], figure: fn(&Disk) -> f64, digits: usize) -> String {
-    let least = disks.iter().map(figure).fold(f64::INFINITY, f64::min);
-    let most = disks.iter().map(figure).fold(0.0, f64::max);
+/// The median, or from the least to the most when they are so far apart that rounds are hardly comparable.
+fn range(conditions: &[Conditions], figure: fn(&Conditions) -> f64, digits: usize) -> String {
+    let least = conditions.iter().map(figure).fold(f64::INFINITY, f64::min);
+    let most = conditions.iter().map(figure).fold(0.0, f64::max);
     if most > 2.0 * least {
         return format!("{least:.digits$}–{most:.digits$}");
     }
-    format!("{:.digits$}", median(disks.iter().map(figure)).unwrap_or_default())
+    format!("{:.digits$}", median(conditions.iter().map(figure)).unwrap_or_default())
 }
 
 fn figure(value: Option<f64>) -> String {

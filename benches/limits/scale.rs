@@ -36,7 +36,7 @@ pub(crate) async fn partitions(bench: &mut Bench) -> Result<()> {
     let until = Until::Elapsed(Duration::from_secs(bench.seconds));
     let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        bench.measure_disk(PROBE)?;
+        bench.measure_conditions(PROBE)?;
         of_many.push(load(many.address, &requests, 64, until).await?.requests_per_second);
         of_few.push(load(few.address, &requests, 64, until).await?.requests_per_second);
     }

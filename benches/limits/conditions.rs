@@ -1,4 +1,7 @@
-//! The disk as it is this minute: every durable figure is held against it, because it varies by ten times.
+//! The machine as it is this minute: every durable figure is held against its disk, and both depend on who else runs.
+//!
+//! A median of 2–4 ms for an fdatasync that takes 0.1 ms a minute later is rarely the disk. When every CPU is taken, a
+//! thread whose write is done waits for the next tick of the scheduler, 4 ms at 250 Hz.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -8,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context;
 use anyhow::Result;
 
 use crate::client::Latencies;
@@ -15,9 +19,11 @@ use crate::client::Latencies;
 const PAGE: usize = 4 * 1024;
 const MEBIBYTE: usize = 1 << 20;
 
-/// One measurement of the disk under a folder.
+/// What a scenario found.
 #[derive(Clone, Copy)]
-pub(crate) struct Disk {
+pub(crate) struct Conditions {
+    /// How much of all CPUs others used while we slept, in percent.
+    pub(crate) busy: f64,
     /// Write of 4 KiB in place + fdatasync, median.
     pub(crate) sync_p50_ms: f64,
     pub(crate) sync_p99_ms: f64,
@@ -25,10 +31,27 @@ pub(crate) struct Disk {
     pub(crate) sequential: f64,
 }
 
-/// Measures for about `duration`, half of it for each figure. Blocks.
-pub(crate) fn measure(folder: &Path, duration: Duration) -> Result<Disk> {
+/// Measures the disk under `folder` for about `duration`, half of it for each figure. Blocks.
+pub(crate) fn measure(folder: &Path, duration: Duration) -> Result<Conditions> {
+    let busy = busy(Duration::from_millis(200))?;
     let (mut syncs, sequential) = (syncs(folder, duration / 2)?, sequential(folder, duration / 2)?);
-    Ok(Disk { sync_p50_ms: syncs.quantile_ms(0.5), sync_p99_ms: syncs.quantile_ms(0.99), sequential })
+    Ok(Conditions { busy, sync_p50_ms: syncs.quantile_ms(0.5), sync_p99_ms: syncs.quantile_ms(0.99), sequential })
+}
+
+fn busy(duration: Duration) -> Result<f64> {
+    let (idle_before, all_before) = ticks()?;
+    std::thread::sleep(duration);
+    let (idle, all) = ticks()?;
+    Ok(100.0 * (1.0 - (idle - idle_before) / (all - all_before).max(1.0)))
+}
+
+/// Idle ticks and all ticks of all CPUs since the start of the machine.
+fn ticks() -> Result<(f64, f64)> {
+    let stat = std::fs::read_to_string("/proc/stat")?;
+    let line = stat.lines().next().and_then(|line| line.strip_prefix("cpu ")).context("first line of /proc/stat")?;
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is counted in the first two already.
+    let ticks: Vec<f64> = line.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>()?;
+    Ok((ticks.iter().skip(3).take(2).sum(), ticks.iter().sum()))
 }
 
 /// Overwrites pages of a preallocated file, as a write-ahead log that is used again does.
