@@ -1,2 +1,8 @@
 //! Tidegate.
 pub mod model;
+
+pub mod app;
+pub mod config;
+pub mod http;
+pub mod tasks;
+pub mod telemetry;
