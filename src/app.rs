@@ -40,7 +40,9 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         }
     });
     if !address.ip().is_loopback() {
-        tracing::warn!("listening on {address} without authentication: whoever reaches it may read and write everything");
+        tracing::warn!(
+            "listening on {address} without authentication: whoever reaches it may read and write everything"
+        );
     }
     println!("listening on http://{address}");
 

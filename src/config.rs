@@ -249,7 +249,9 @@ fn host_name(text: &str) -> Result<String, String> {
         (true, _) if bare.parse::<Ipv4Addr>().is_ok() => Ok(bare.to_owned()),
         (true, _) => Ok(format!("[{bare}]")),
         (false, true) => Ok(text.to_owned()),
-        (false, false) => Err(format!("`{text}` is not a host name: letters, digits, `.`, `-` and `_`, without a port")),
+        (false, false) => {
+            Err(format!("`{text}` is not a host name: letters, digits, `.`, `-` and `_`, without a port"))
+        }
     }
 }
 

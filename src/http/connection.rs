@@ -206,7 +206,8 @@ async fn answer(
     if request.version() == Version::HTTP_2 {
         in_flight.0.http2.store(true, Ordering::Relaxed);
     }
-    let request = request.map(|body| Question { finished: body.is_end_stream(), body, state: Arc::clone(&in_flight.0) });
+    let request =
+        request.map(|body| Question { finished: body.is_end_stream(), body, state: Arc::clone(&in_flight.0) });
     front.answer(request, local).await.map(|body| Answer { body, _in_flight: in_flight })
 }
 

@@ -36,7 +36,11 @@ impl Hosts {
 
 /// Host and port of an authority. `None` if it is none that a client sends: user information, a bad port.
 pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let end = if authority.starts_with('[') { authority.find(']')? + 1 } else { authority.find(':').unwrap_or(authority.len()) };
+    let end = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
     let (host, rest) = authority.split_at(end);
     let port = match rest.strip_prefix(':') {
         Some(port) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => Some(port.parse().ok()?),
@@ -55,15 +59,41 @@ mod tests {
         let hosts = Hosts::new(["Gateway.example.com".to_owned()]);
         let local = IpAddr::from([192, 168, 1, 5]);
         for good in [
-            "localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:8080", "127.1.2.3", "[::1]", "[::1]:8080",
-            "192.168.1.5:80", "gateway.example.com", "GATEWAY.example.com:443",
+            "localhost",
+            "LOCALHOST:8080",
+            "127.0.0.1",
+            "127.0.0.1:8080",
+            "127.1.2.3",
+            "[::1]",
+            "[::1]:8080",
+            "192.168.1.5:80",
+            "gateway.example.com",
+            "GATEWAY.example.com:443",
         ] {
             assert!(hosts.allow(good, local), "{good}");
         }
         for bad in [
-            "", "evil.com", "127.0.0.1.evil.com", "localhost.evil.com", "localhost.", "2130706433", "127.1", "0x7f.1",
-            "::1", "[::1", "[::1]x", "192.168.1.6", "0.0.0.0", "localhost:http", "localhost:", "user@localhost",
-            "localhost@evil.com", "gateway.example.com.", "x.gateway.example.com", "localhost:99999", "[::2]",
+            "",
+            "evil.com",
+            "127.0.0.1.evil.com",
+            "localhost.evil.com",
+            "localhost.",
+            "2130706433",
+            "127.1",
+            "0x7f.1",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "192.168.1.6",
+            "0.0.0.0",
+            "localhost:http",
+            "localhost:",
+            "user@localhost",
+            "localhost@evil.com",
+            "gateway.example.com.",
+            "x.gateway.example.com",
+            "localhost:99999",
+            "[::2]",
         ] {
             assert!(!hosts.allow(bad, local), "{bad}");
         }

@@ -100,8 +100,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
             }
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
             let stream = accept(&listener).await;
-            let served =
-                connection::serve(stream, Arc::clone(&http), Arc::clone(&front), Arc::clone(&stage), bounds);
+            let served = connection::serve(stream, Arc::clone(&http), Arc::clone(&front), Arc::clone(&stage), bounds);
             connections.spawn("http connection", async move {
                 served.await;
                 drop(place);

@@ -53,10 +53,8 @@ pub enum StartError {
 /// # Errors
 /// A filter that does not parse, or a second call.
 pub fn start(options: &Options) -> Result<(), StartError> {
-    let filter = EnvFilter::try_new(&options.filter).map_err(|error| StartError::Filter {
-        filter: options.filter.clone(),
-        reason: error.to_string(),
-    })?;
+    let filter = EnvFilter::try_new(&options.filter)
+        .map_err(|error| StartError::Filter { filter: options.filter.clone(), reason: error.to_string() })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match options.format {
         Format::Text => builder.with_ansi(stderr().is_terminal()).finish().try_init(),

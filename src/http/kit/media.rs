@@ -81,14 +81,14 @@ pub fn unsupported(accepted: &[&'static str]) -> Problem {
 }
 
 fn charset(parameters: &str) -> Option<&str> {
-    parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-    })
+    parameters
+        .split(';')
+        .filter_map(|parameter| parameter.split_once('='))
+        .find_map(|(name, value)| name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"')))
 }
 
 fn ends_with_ignore_case(text: &str, end: &str) -> bool {
-    text.len() > end.len()
-        && text.get(text.len() - end.len()..).is_some_and(|last| last.eq_ignore_ascii_case(end))
+    text.len() > end.len() && text.get(text.len() - end.len()..).is_some_and(|last| last.eq_ignore_ascii_case(end))
 }
 
 /// How records are written in an answer. The order is the order of preference on a tie.

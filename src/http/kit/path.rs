@@ -93,9 +93,9 @@ impl Raw {
 
     fn topic(&self) -> Result<TopicName, Problem> {
         let given = self.get("topic");
-        given.parse().map_err(|error| {
-            Problem::new(Code::InvalidName, format!("`topic`: {error}.")).with("parameter", "topic")
-        })
+        given
+            .parse()
+            .map_err(|error| Problem::new(Code::InvalidName, format!("`topic`: {error}.")).with("parameter", "topic"))
     }
 
     fn partition(&self) -> Result<u32, Problem> {

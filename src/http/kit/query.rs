@@ -93,8 +93,8 @@ impl<'a> Query<'a> {
         if digits_only && text.len() > 1 && !text.starts_with('0') && text.parse::<u64>().is_err() {
             return Ok(Some(maximum)); // so many digits are more than any bound
         }
-        let asked = whole_number(name, &text, minimum..=u64::MAX)
-            .map_err(|_| out_of_bounds(name, &(minimum..=maximum)))?;
+        let asked =
+            whole_number(name, &text, minimum..=u64::MAX).map_err(|_| out_of_bounds(name, &(minimum..=maximum)))?;
         Ok(Some(asked.min(maximum)))
     }
 
@@ -136,9 +136,8 @@ impl<'a> Query<'a> {
 /// # Errors
 /// `invalid_parameter` with `minimum` and `maximum`.
 pub fn whole_number(name: &'static str, text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Problem> {
-    let canonical = !text.is_empty()
-        && text.bytes().all(|b| b.is_ascii_digit())
-        && (text.len() == 1 || !text.starts_with('0'));
+    let canonical =
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));
     match text.parse::<u64>() {
         Ok(number) if canonical && bounds.contains(&number) => Ok(number),
         _ => Err(out_of_bounds(name, &bounds)),
@@ -235,7 +234,8 @@ mod tests {
 
     #[test]
     fn upper_bounds_lower() {
-        let asked = |text: &str| parse(&format!("limit={text}")).expect("known").at_most("limit", 1, 100).ok().flatten();
+        let asked =
+            |text: &str| parse(&format!("limit={text}")).expect("known").at_most("limit", 1, 100).ok().flatten();
         assert_eq!(asked("7"), Some(7));
         assert_eq!(asked("101"), Some(100));
         assert_eq!(asked("99999999999999999999999"), Some(100));

@@ -39,7 +39,7 @@ pub fn routes(document: &OpenApi) -> Router {
 }
 
 fn page(path: &str, config: Arc<Config<'static>>) -> Response {
-    let Ok(Some(SwaggerFile { bytes, content_type, gzpipped })) = utoipa_swagger_ui::serve(path, config) else {
+    let Ok(Some(SwaggerFile { bytes, content_type, gzpipped, .. })) = utoipa_swagger_ui::serve(path, config) else {
         return Problem::new(Code::UnknownPath, "The documentation has no such file.").into_response();
     };
     let bytes = match bytes {

@@ -39,7 +39,9 @@ pub fn routes() -> Router {
 async fn problem_page(Path(code): Path<String>) -> Response {
     match Code::parse(&code) {
         Some(code) => Document::new(explained(&code.row())).into_response(),
-        None => Problem::new(Code::UnknownPath, "There is no problem of this code; `/problems` lists all.").into_response(),
+        None => {
+            Problem::new(Code::UnknownPath, "There is no problem of this code; `/problems` lists all.").into_response()
+        }
     }
 }
 
@@ -57,7 +59,8 @@ impl Document {
                           frame-ancestors 'none'"
             .to_owned();
         for (directive, tag) in [("script-src", "script"), ("style-src", "style")] {
-            let inside = html.split_once(&format!("<{tag}>")).and_then(|(_, rest)| rest.split_once(&format!("</{tag}>")));
+            let inside =
+                html.split_once(&format!("<{tag}>")).and_then(|(_, rest)| rest.split_once(&format!("</{tag}>")));
             if let Some((inside, _)) = inside {
                 let digest = BASE64_STANDARD.encode(Sha256::digest(inside.as_bytes()));
                 write!(policy, "; {directive} 'sha256-{digest}'").expect("a string takes everything");
@@ -84,10 +87,12 @@ fn problem_index() -> String {
     for code in Code::ALL {
         let Row { code, status, title, .. } = code.row();
         let status = status.as_u16();
-        write!(rows, "<tr><td>{status}<td><a href=\"/problems/{code}\"><code>{code}</code></a><td>{title}\n")
+        writeln!(rows, "<tr><td>{status}<td><a href=\"/problems/{code}\"><code>{code}</code></a><td>{title}")
             .expect("a string takes everything");
     }
-    let body = format!("<h1>Problems</h1>\n<p>Every refusal has a <code>code</code>. These are all.</p>\n<table>\n{rows}</table>");
+    let body = format!(
+        "<h1>Problems</h1>\n<p>Every refusal has a <code>code</code>. These are all.</p>\n<table>\n{rows}</table>"
+    );
     html("Problems", &body)
 }
 
