@@ -5,7 +5,9 @@ pub mod config;
 pub mod http;
 pub mod log;
 pub mod model;
-pub mod segments;
-pub mod store;
+
+pub mod app;
+pub mod config;
+pub mod http;
 pub mod tasks;
 pub mod telemetry;

@@ -2,7 +2,6 @@
 
 pub mod body;
 pub mod context;
-pub mod fanout;
 pub mod media;
 pub mod path;
 pub mod problem;
