@@ -1,2 +1,3 @@
 //! Tidegate.
 pub mod model;
+pub mod segments;
