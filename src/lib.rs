@@ -5,9 +5,4 @@ pub mod config;
 pub mod http;
 pub mod log;
 pub mod model;
-
-pub mod app;
-pub mod config;
-pub mod http;
-pub mod tasks;
-pub mod telemetry;
+pub mod segments;
