@@ -2,6 +2,7 @@
 //! behind the one front that every request passes.
 
 pub mod kit;
+pub mod native;
 pub mod ops;
 pub mod origins;
 pub mod server;
