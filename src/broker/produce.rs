@@ -238,7 +238,8 @@ impl Runs {
             return self.list.len() - 1;
         }
         *self.by_partition.entry(partition).or_insert_with(|| {
-            let hint = record.value.len() + record.key.as_ref().map_or(0, |key| key.len()) + RECORD_BYTES_HINT;
+            let hint =
+                record.value.as_bytes().len() + record.key.as_ref().map_or(0, |key| key.len()) + RECORD_BYTES_HINT;
             self.list.push(Run::new(partition, hint));
             self.list.len() - 1
         })
