@@ -12,7 +12,6 @@ use tokio::net::TcpListener;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::http;
-use crate::http::native;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::ops::Readiness;
@@ -47,7 +46,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
 
     let limits = Arc::new(config.http.limits.clone());
     let ops = Ops { readiness: Arc::new(Database(broker)), draining: draining.clone(), limits };
-    let front = http::front(http::router(native::routes().with_state(api), ops), &config.http);
+    let front = http::front(http::router(api, ops), &config.http);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, draining);

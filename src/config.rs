@@ -44,10 +44,27 @@ pub struct Config {
     pub telemetry: telemetry::Options,
 }
 
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub enum Invocation {
+    /// Run the node.
+    Serve(Box<Config>),
+    /// Ask whether the node on this address is well.
+    Health(SocketAddr),
+    /// Print the OpenAPI document.
+    OpenApi,
+}
+
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
-pub fn from_command_line() -> Config {
-    Cli::parse().into()
+pub fn from_command_line() -> Invocation {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Serve(serve)) => Invocation::Serve(Box::new((*serve).into())),
+        None => Invocation::Serve(Box::new(cli.serve.into())),
+        Some(Command::Health { listen }) => Invocation::Health(listen),
+        Some(Command::Openapi) => Invocation::OpenApi,
+    }
 }
 
 /// Partitioned, durable, replayable event logs over plain HTTP.
@@ -64,6 +81,14 @@ struct Cli {
 enum Command {
     /// Run the gateway (also without any command)
     Serve(Box<Serve>),
+    /// Ask the gateway on this machine whether it is well; exits with 0 if it is
+    Health {
+        /// Where it listens
+        #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -260,12 +285,8 @@ enum LogFormat {
     Json,
 }
 
-impl From<Cli> for Config {
-    fn from(cli: Cli) -> Self {
-        let serve = match cli.command {
-            Some(Command::Serve(serve)) => *serve,
-            None => cli.serve,
-        };
+impl From<Serve> for Config {
+    fn from(serve: Serve) -> Self {
         let format = match serve.logging.log_format {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  main                                     the binary
-//!  app                                      builds the floors, runs the node, takes it down
+//!  app  cli                                 builds the floors, runs the node, takes it down · small commands
 //!  config                                   flags and environment → each floor's options
 //!  http                                     the front that every request passes, the accept loop
 //!  http::native  http::ops                  ways to speak, blind to each other
@@ -32,6 +32,7 @@
 
 pub mod app;
 pub mod broker;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod log;

@@ -15,7 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["http::native", "http::ops"],
     &["http"],
     &["config"],
-    &["app"],
+    &["app", "cli"],
 ];
 
 /// What may be named where: a text, and the modules (by prefix) that may hold it.
