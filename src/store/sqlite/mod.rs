@@ -5,17 +5,20 @@ mod log;
 mod open;
 mod purge;
 mod read;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod upkeep;
 mod writer;
 
-use std::fs::File;
 use std::sync::atomic::AtomicU64;
 
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use sqlx::SqlitePool;
+use tokio::sync::MappedMutexGuard;
 use tokio::sync::Mutex;
+use tokio::sync::MutexGuard;
 use tokio::sync::Notify;
 
 use crate::model::batch::RecordBatch;
@@ -43,10 +46,12 @@ use writer::Writer;
 /// The database of one data directory, which is this process's alone.
 #[derive(Debug)]
 pub(super) struct Sqlite {
-    writer: Mutex<Writer>,
+    /// `None` once the store is closed.
+    writer: Mutex<Option<Writer>>,
     readers: SqlitePool,
-    /// For passive checkpoints, which copy the write-ahead log back while writers go on.
-    checkpointer: Mutex<SqliteConnection>,
+    /// For passive checkpoints, which copy the write-ahead log back while writers go on. `None` once the store is
+    /// closed.
+    checkpointer: Mutex<Option<SqliteConnection>>,
     /// Wakes the checkpointer when enough was written.
     written: Notify,
     /// Bytes in the write-ahead log, as far as known.
@@ -54,8 +59,30 @@ pub(super) struct Sqlite {
     /// Those written since the last checkpoint began.
     uncopied_bytes: AtomicU64,
     wal_bytes_max: u64,
-    /// Held for as long as the process has the directory.
-    _lock: File,
+}
+
+impl Sqlite {
+    /// The writing connection, as soon as it is free. Refused once a write has ended in the open, and once closed.
+    async fn writer(&self) -> Result<MappedMutexGuard<'_, Writer>, StoreError> {
+        let writer = MutexGuard::try_map(self.writer.lock().await, Option::as_mut);
+        let writer = writer.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
+        writer.check()?;
+        Ok(writer)
+    }
+
+    /// Ends every writing call: draws the consequences of an error, counts what was written.
+    async fn settle<T>(
+        &self,
+        mut writer: MappedMutexGuard<'_, Writer>,
+        payload_bytes: u64,
+        done: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &done {
+            Ok(_) => self.note_written(payload_bytes, &mut writer).await,
+            Err(error) => writer.note_error(error),
+        }
+        done
+    }
 }
 
 impl Store for Sqlite {}
@@ -63,8 +90,9 @@ impl Store for Sqlite {}
 #[async_trait]
 impl TopicStore for Sqlite {
     async fn create_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Creation, StoreError> {
-        let mut writer = self.writer.lock().await;
-        topics::create(&mut writer, name, config).await
+        let mut writer = self.writer().await?;
+        let done = topics::create(&mut writer, name, config).await;
+        self.settle(writer, 0, done).await
     }
 
     async fn topic(&self, name: &TopicName) -> Result<Option<Topic>, StoreError> {
@@ -76,25 +104,25 @@ impl TopicStore for Sqlite {
     }
 
     async fn configure_topic(&self, id: TopicId, config: TopicConfig) -> Result<Configuration, StoreError> {
-        let mut writer = self.writer.lock().await;
-        topics::configure(&mut writer, id, config).await
+        let mut writer = self.writer().await?;
+        let done = topics::configure(&mut writer, id, config).await;
+        self.settle(writer, 0, done).await
     }
 
     async fn delete_topic(&self, id: TopicId) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        topics::delete(&mut writer, id).await
+        let mut writer = self.writer().await?;
+        let done = topics::delete(&mut writer, id).await;
+        self.settle(writer, 0, done).await
     }
 }
 
 #[async_trait]
 impl LogStore for Sqlite {
     async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let flushed = log::append(&mut writer, &writes).await;
-        if let Ok(flushed) = &flushed {
-            self.note_written(flushed.batches.iter().map(|batch| batch.bytes().len() as u64).sum(), &mut writer).await;
-        }
-        flushed
+        let mut writer = self.writer().await?;
+        let done = log::append(&mut writer, &writes).await;
+        let bytes = done.iter().flat_map(|flushed| &flushed.batches).map(|batch| batch.bytes().len() as u64).sum();
+        self.settle(writer, bytes, done).await
     }
 
     async fn read(&self, partition: PartitionId, from: u64, bytes_max: usize) -> Result<Vec<RecordBatch>, StoreError> {
@@ -114,8 +142,9 @@ impl LogStore for Sqlite {
     }
 
     async fn advance_start(&self, partition: PartitionId, to: u64) -> Result<u64, StoreError> {
-        let mut writer = self.writer.lock().await;
-        purge::advance_start(&mut writer, partition, to).await
+        let mut writer = self.writer().await?;
+        let done = purge::advance_start(&mut writer, partition, to).await;
+        self.settle(writer, 0, done).await
     }
 
     async fn expired_until(
@@ -136,29 +165,30 @@ impl LogStore for Sqlite {
     }
 
     async fn purge(&self, partition: PartitionId, bytes_max: u64) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let purged = purge::below_log_start(&mut writer, partition, bytes_max).await?;
-        self.note_written(purged.bytes, &mut writer).await;
-        Ok(purged.more)
+        let mut writer = self.writer().await?;
+        let done = purge::below_log_start(&mut writer, partition, bytes_max).await;
+        let bytes = done.as_ref().map_or(0, |purged| purged.bytes);
+        self.settle(writer, bytes, done).await.map(|purged| purged.more)
     }
 
     async fn purge_deleted_topics(&self, bytes_max: u64) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let purged = purge::deleted_topics(&mut writer, bytes_max).await?;
-        self.note_written(purged.bytes, &mut writer).await;
-        Ok(purged.more)
+        let mut writer = self.writer().await?;
+        let done = purge::deleted_topics(&mut writer, bytes_max).await;
+        let bytes = done.as_ref().map_or(0, |purged| purged.bytes);
+        self.settle(writer, bytes, done).await.map(|purged| purged.more)
     }
 
     async fn purge_idempotency_keys(&self, before: Millis) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        keys::purge(&mut writer, before).await
+        let mut writer = self.writer().await?;
+        let done = keys::purge(&mut writer, before).await;
+        self.settle(writer, 0, done).await
     }
 }
 
 #[async_trait]
 impl Upkeep for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.reader().await.map(drop)
+        read::ping(&mut *self.reader().await?).await
     }
 
     async fn run_upkeep(&self) {
@@ -167,6 +197,6 @@ impl Upkeep for Sqlite {
 
     async fn close(&self) {
         self.readers.close().await;
-        self.checkpoint_at_the_end().await;
+        self.finish().await;
     }
 }
