@@ -10,7 +10,7 @@ use crate::store::conformance::write;
 use crate::store::contract::Appended;
 use crate::store::contract::Refused;
 
-pub(super) async fn offsets_are_dense(mut bench: Bench) {
+pub(in crate::store) async fn offsets_are_dense(mut bench: Bench) {
     let topic = bench.topic("a", 2).await;
     let (here, there) = (topic.partition(0), topic.partition(1));
     assert_eq!(bench.put(here, &["a", "b"]).await, 0);
@@ -24,7 +24,7 @@ pub(super) async fn offsets_are_dense(mut bench: Bench) {
     assert_eq!(bench.span(here).await, (0, 4));
 }
 
-pub(super) async fn writes_to_one_partition_become_one_batch(bench: Bench) {
+pub(in crate::store) async fn writes_to_one_partition_become_one_batch(bench: Bench) {
     let topic = bench.topic("a", 1).await;
     let here = topic.partition(0);
     bench.put(here, &["first"]).await;
@@ -39,7 +39,7 @@ pub(super) async fn writes_to_one_partition_become_one_batch(bench: Bench) {
     assert_eq!(values(&read), (1..).zip(expected).collect::<Vec<_>>());
 }
 
-pub(super) async fn a_write_spans_partitions_and_topics(bench: Bench) {
+pub(in crate::store) async fn a_write_spans_partitions_and_topics(bench: Bench) {
     let (a, b) = (bench.topic("a", 2).await, bench.topic("b", 1).await);
     bench.put(b.partition(0), &["0", "1", "2"]).await;
     let writes = vec![
@@ -54,7 +54,7 @@ pub(super) async fn a_write_spans_partitions_and_topics(bench: Bench) {
     assert_eq!(bench.span(a.partition(0)).await, (0, 1));
 }
 
-pub(super) async fn unknown_partitions_are_refused_whole(bench: Bench) {
+pub(in crate::store) async fn unknown_partitions_are_refused_whole(bench: Bench) {
     let topic = bench.topic("a", 1).await;
     let (here, beyond) = (topic.partition(0), topic.partition(1));
     let nowhere = PartitionId { topic: TopicId(77), partition: 0 };
@@ -74,7 +74,7 @@ pub(super) async fn unknown_partitions_are_refused_whole(bench: Bench) {
     assert!(bench.store.read(beyond, 0, 1).await.expect("asked").is_empty());
 }
 
-pub(super) async fn a_deleted_topic_takes_nothing_but_its_neighbours_do(bench: Bench) {
+pub(in crate::store) async fn a_deleted_topic_takes_nothing_but_its_neighbours_do(bench: Bench) {
     let (gone, stays) = (bench.topic("gone", 1).await, bench.topic("stays", 1).await);
     bench.put(gone.partition(0), &["a"]).await;
     bench.delete_topic(gone.id).await.expect("deleted");
@@ -89,7 +89,7 @@ pub(super) async fn a_deleted_topic_takes_nothing_but_its_neighbours_do(bench: B
     assert_eq!(bench.all(stays.partition(0), 0).await, [(0, "b".to_owned())]);
 }
 
-pub(super) async fn flushes_of_many_batches_are_whole(bench: Bench) {
+pub(in crate::store) async fn flushes_of_many_batches_are_whole(bench: Bench) {
     let topic = bench.topic("many", 300).await;
     let mut expected = 0;
     for count in [1, 63, 64, 65, 128, 129, 201, 300] {
@@ -107,7 +107,7 @@ pub(super) async fn flushes_of_many_batches_are_whole(bench: Bench) {
     }
 }
 
-pub(super) async fn an_empty_flush_does_nothing(bench: Bench) {
+pub(in crate::store) async fn an_empty_flush_does_nothing(bench: Bench) {
     let flushed = bench.append(Vec::new()).await.expect("nothing to do");
     assert!(flushed.outcomes.is_empty() && flushed.batches.is_empty());
 }

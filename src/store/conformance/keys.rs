@@ -30,7 +30,7 @@ async fn one(bench: &Bench, write: Write) -> Result<Appended, Refused> {
     flushed.outcomes.remove(0)
 }
 
-pub(super) async fn a_retry_gets_the_first_answer(mut bench: Bench) {
+pub(in crate::store) async fn a_retry_gets_the_first_answer(mut bench: Bench) {
     let topic = bench.topic("a", 3).await;
     let (p0, p2) = (topic.partition(0), topic.partition(2));
     bench.put(p2, &["before"]).await;
@@ -49,7 +49,7 @@ pub(super) async fn a_retry_gets_the_first_answer(mut bench: Bench) {
     assert_eq!((bench.span(p2).await, bench.span(p0).await), ((0, 3), (0, 3)));
 }
 
-pub(super) async fn a_key_with_another_request_is_refused(bench: Bench) {
+pub(in crate::store) async fn a_key_with_another_request_is_refused(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     one(&bench, keyed(1, 10, vec![run(here, &["a"])])).await.expect("taken");
     assert_eq!(one(&bench, keyed(1, 11, vec![run(here, &["b"])])).await, Err(Refused::KeyReused));
@@ -57,7 +57,7 @@ pub(super) async fn a_key_with_another_request_is_refused(bench: Bench) {
     assert_eq!(bench.all(here, 0).await, [(0, "a".to_owned()), (1, "c".to_owned())]);
 }
 
-pub(super) async fn an_expired_key_counts_no_more(mut bench: Bench) {
+pub(in crate::store) async fn an_expired_key_counts_no_more(mut bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     bench.options.idempotency_ms = 50;
     bench.reopen().await;
@@ -69,7 +69,7 @@ pub(super) async fn an_expired_key_counts_no_more(mut bench: Bench) {
     assert_eq!(one(&bench, keyed(1, 10, vec![run(here, &["a"])])).await, Err(Refused::KeyReused), "the new one holds");
 }
 
-pub(super) async fn a_key_goes_with_its_topic(mut bench: Bench) {
+pub(in crate::store) async fn a_key_goes_with_its_topic(mut bench: Bench) {
     let (gone, stays) = (bench.topic("gone", 1).await, bench.topic("stays", 1).await);
     let runs = || vec![run(stays.partition(0), &["a"]), run(gone.partition(0), &["b"])];
     one(&bench, keyed(1, 10, runs())).await.expect("taken");
@@ -84,7 +84,7 @@ pub(super) async fn a_key_goes_with_its_topic(mut bench: Bench) {
     assert!(matches!(kept, Err(Refused::Replayed(_))));
 }
 
-pub(super) async fn a_key_is_kept_only_with_its_records(bench: Bench) {
+pub(in crate::store) async fn a_key_is_kept_only_with_its_records(bench: Bench) {
     let topic = bench.topic("a", 1).await;
     let (here, beyond) = (topic.partition(0), topic.partition(1));
     let refused = one(&bench, keyed(1, 10, vec![run(here, &["a"]), run(beyond, &["a"])])).await;
@@ -97,7 +97,7 @@ pub(super) async fn a_key_is_kept_only_with_its_records(bench: Bench) {
     assert_eq!(bench.span(here).await, (0, 1));
 }
 
-pub(super) async fn many_keys_in_one_flush(bench: Bench) {
+pub(in crate::store) async fn many_keys_in_one_flush(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     let writes = |request| (0..1100).map(|i| keyed(i, i + request, vec![run(here, &["v"])])).collect::<Vec<_>>();
     let flushed = bench.append(writes(0)).await.expect("appended");
@@ -112,7 +112,7 @@ pub(super) async fn many_keys_in_one_flush(bench: Bench) {
     assert_eq!(bench.span(here).await, (0, 1100));
 }
 
-pub(super) async fn old_keys_are_purged_in_turns(bench: Bench) {
+pub(in crate::store) async fn old_keys_are_purged_in_turns(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     let writes = (0..1100).map(|i| keyed(i, i, vec![run(here, &["v"])])).collect();
     bench.append(writes).await.expect("appended");

@@ -51,7 +51,7 @@ struct Log {
 }
 
 /// Runs the model against the store that `open` opens.
-pub(super) fn holds(open: Open) {
+pub(in crate::store) fn holds(open: Open) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&vec(any_step(), 1..25), |steps| {

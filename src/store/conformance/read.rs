@@ -8,7 +8,7 @@ use crate::store::conformance::run_at;
 use crate::store::conformance::write;
 use crate::store::contract::Write;
 
-pub(super) async fn reading_begins_with_the_batch_that_holds_the_offset(bench: Bench) {
+pub(in crate::store) async fn reading_begins_with_the_batch_that_holds_the_offset(bench: Bench) {
     let topic = bench.topic("a", 2).await;
     let here = topic.partition(0);
     assert!(bench.store.read(here, 0, 100).await.expect("read").is_empty(), "nothing was written");
@@ -28,7 +28,7 @@ pub(super) async fn reading_begins_with_the_batch_that_holds_the_offset(bench: B
     assert!(bases(1 << 52).await.is_empty(), "past the end");
 }
 
-pub(super) async fn reading_stops_at_the_byte_budget(bench: Bench) {
+pub(in crate::store) async fn reading_stops_at_the_byte_budget(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     for _ in 0..10 {
         bench.put(here, &["0123456789"]).await;
@@ -54,7 +54,7 @@ async fn bytes(bench: &Bench, partition: PartitionId, from: u64) -> u64 {
     batches.iter().map(|batch| batch.bytes().len() as u64).sum()
 }
 
-pub(super) async fn bounds_tell_start_end_and_bytes(mut bench: Bench) {
+pub(in crate::store) async fn bounds_tell_start_end_and_bytes(mut bench: Bench) {
     let topic = bench.topic("a", 2).await;
     let here = topic.partition(0);
     assert_eq!(bench.bounds(here).await.expect("asked"), Some(LogBounds::default()));
@@ -79,7 +79,7 @@ pub(super) async fn bounds_tell_start_end_and_bytes(mut bench: Bench) {
     assert_eq!(bench.bounds(here).await.expect("asked"), Some(expected));
 }
 
-pub(super) async fn bounds_of_all_partitions_that_were_written(bench: Bench) {
+pub(in crate::store) async fn bounds_of_all_partitions_that_were_written(bench: Bench) {
     let (topic, other) = (bench.topic("a", 200).await, bench.topic("b", 3).await);
     assert!(bench.all_bounds(topic.id).await.expect("asked").is_empty());
     bench.put(other.partition(1), &["x"]).await;
@@ -98,7 +98,7 @@ pub(super) async fn bounds_of_all_partitions_that_were_written(bench: Bench) {
     assert_eq!(bench.all_bounds(other.id).await.expect("asked").len(), 1);
 }
 
-pub(super) async fn seeks_find_the_first_batch_in_time(bench: Bench) {
+pub(in crate::store) async fn seeks_find_the_first_batch_in_time(bench: Bench) {
     let topic = bench.topic("a", 2).await;
     let here = topic.partition(0);
     assert_eq!(bench.seek_time(here, 0).await.expect("sought"), None);
@@ -127,7 +127,7 @@ pub(super) async fn seeks_find_the_first_batch_in_time(bench: Bench) {
     }
 }
 
-pub(super) async fn seeks_pass_over_what_was_trimmed(bench: Bench) {
+pub(in crate::store) async fn seeks_pass_over_what_was_trimmed(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     bench.append(vec![write([run_at(here, &[("far ahead", 1000), ("x", 1)])])]).await.expect("appended");
     for time in 10..40 {
@@ -146,7 +146,7 @@ pub(super) async fn seeks_pass_over_what_was_trimmed(bench: Bench) {
     assert_eq!(base(40).await, None);
 }
 
-pub(super) async fn sweeps_find_every_partition(bench: Bench) {
+pub(in crate::store) async fn sweeps_find_every_partition(bench: Bench) {
     let (a, b, c) = (bench.topic("a", 300).await, bench.topic("b", 1).await, bench.topic("c", 20).await);
     let mut expected = Vec::new();
     for partition in [a.partition(0), a.partition(1), a.partition(255), a.partition(299), b.partition(0)] {
@@ -176,7 +176,7 @@ pub(super) async fn sweeps_find_every_partition(bench: Bench) {
     assert_eq!(left, [c.partition(0)]);
 }
 
-pub(super) async fn everything_survives_a_reopen(mut bench: Bench) {
+pub(in crate::store) async fn everything_survives_a_reopen(mut bench: Bench) {
     let topic = bench.topic("a", 3).await;
     bench.put(topic.partition(0), &["a", "b"]).await;
     bench.put(topic.partition(2), &["c"]).await;

@@ -10,7 +10,7 @@ use crate::store::conformance::bases;
 use crate::store::conformance::run;
 use crate::store::conformance::write;
 
-pub(super) async fn the_start_moves_up_only(mut bench: Bench) {
+pub(in crate::store) async fn the_start_moves_up_only(mut bench: Bench) {
     let topic = bench.topic("a", 2).await;
     let here = topic.partition(0);
     assert_eq!(bench.advance_start(here, 9).await.expect("moved"), 0, "never past the high watermark");
@@ -34,7 +34,7 @@ fn limits(ms: Option<u64>, bytes: Option<u64>) -> Retention {
     Retention { ms, bytes }
 }
 
-pub(super) async fn age_keeps_what_is_young(bench: Bench) {
+pub(in crate::store) async fn age_keeps_what_is_young(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     let until = async |ms, now| bench.expired_until(here, limits(Some(ms), None), now).await.expect("asked");
     assert_eq!(until(0, time::now() + 1000).await, None, "an empty log");
@@ -56,7 +56,7 @@ pub(super) async fn age_keeps_what_is_young(bench: Bench) {
     assert_eq!(until(0, time::now() + 60_000).await, None);
 }
 
-pub(super) async fn bytes_keep_at_least_the_limit(bench: Bench) {
+pub(in crate::store) async fn bytes_keep_at_least_the_limit(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     for i in 0..10_usize {
         bench.put(here, &["x".repeat(10 * i).as_str(), "y"]).await;
@@ -87,7 +87,7 @@ pub(super) async fn bytes_keep_at_least_the_limit(bench: Bench) {
     assert_eq!(both, Some(20));
 }
 
-pub(super) async fn a_limit_of_no_bytes_keeps_the_newest_batch(bench: Bench) {
+pub(in crate::store) async fn a_limit_of_no_bytes_keeps_the_newest_batch(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     let until = async || bench.expired_until(here, limits(None, Some(0)), 0).await.expect("asked");
     assert_eq!(until().await, None);
@@ -108,7 +108,7 @@ async fn purge(bench: &Bench, partition: PartitionId, bytes_max: u64) -> u32 {
     turns
 }
 
-pub(super) async fn purges_come_in_slices_and_offsets_go_on(mut bench: Bench) {
+pub(in crate::store) async fn purges_come_in_slices_and_offsets_go_on(mut bench: Bench) {
     let topic = bench.topic("a", 2).await;
     let (here, other) = (topic.partition(0), topic.partition(1));
     for i in 0..600 {
@@ -133,7 +133,7 @@ pub(super) async fn purges_come_in_slices_and_offsets_go_on(mut bench: Bench) {
     assert_eq!(bench.all(other, 0).await.len(), 600, "its neighbour");
 }
 
-pub(super) async fn a_purge_spares_the_batch_that_holds_the_start(bench: Bench) {
+pub(in crate::store) async fn a_purge_spares_the_batch_that_holds_the_start(bench: Bench) {
     let here = bench.topic("a", 1).await.partition(0);
     bench.put(here, &["a", "b"]).await;
     bench.put(here, &["c", "d", "e"]).await;
@@ -143,7 +143,7 @@ pub(super) async fn a_purge_spares_the_batch_that_holds_the_start(bench: Bench) 
     assert_eq!(bench.span(here).await, (4, 5));
 }
 
-pub(super) async fn what_deleted_topics_left_goes(mut bench: Bench) {
+pub(in crate::store) async fn what_deleted_topics_left_goes(mut bench: Bench) {
     let (a, b, stays) = (bench.topic("a", 40).await, bench.topic("b", 1).await, bench.topic("stays", 1).await);
     assert!(!bench.purge_deleted_topics(1 << 20).await.expect("purged"), "none is deleted");
     for _ in 0..10 {

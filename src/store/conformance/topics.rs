@@ -14,7 +14,7 @@ fn config(partition_count: u32) -> TopicConfig {
     TopicConfig { partition_count, retention: Retention { ms: None, bytes: Some(7) } }
 }
 
-pub(super) async fn creating_twice_finds_the_first(bench: Bench) {
+pub(in crate::store) async fn creating_twice_finds_the_first(bench: Bench) {
     let name = "clicks".parse().expect("a name");
     let Creation::Created(first) = bench.create_topic(&name, config(3)).await.expect("asked") else { panic!("is new") };
     assert_eq!((first.name.as_str(), first.config), ("clicks", config(3)));
@@ -25,7 +25,7 @@ pub(super) async fn creating_twice_finds_the_first(bench: Bench) {
     assert_eq!(bench.store.topic(&"other".parse().expect("a name")).await.expect("asked"), None);
 }
 
-pub(super) async fn partitions_of_all_topics_are_bounded(mut bench: Bench) {
+pub(in crate::store) async fn partitions_of_all_topics_are_bounded(mut bench: Bench) {
     let big = bench.topic("big", 990).await;
     let name = "more".parse().expect("a name");
     let create = async |bench: &Bench, count| bench.create_topic(&name, config(count)).await.expect("asked");
@@ -50,7 +50,7 @@ async fn listed(bench: &Bench, prefix: &str, after: Option<&str>, limit: usize) 
     topics.iter().map(|topic| topic.name.to_string()).collect()
 }
 
-pub(super) async fn lists_take_prefixes_literally(bench: Bench) {
+pub(in crate::store) async fn lists_take_prefixes_literally(bench: Bench) {
     for name in ["a_b", "axb", "a.b", "a-b", "A_b", "b", "a", "ab"] {
         bench.topic(name, 1).await;
     }
@@ -64,7 +64,7 @@ pub(super) async fn lists_take_prefixes_literally(bench: Bench) {
     }
 }
 
-pub(super) async fn lists_come_in_pages(bench: Bench) {
+pub(in crate::store) async fn lists_come_in_pages(bench: Bench) {
     let mut names: Vec<String> = (0..25).map(|i| format!("t{i}")).collect();
     for name in &names {
         bench.topic(name, 1).await;
@@ -83,7 +83,7 @@ pub(super) async fn lists_come_in_pages(bench: Bench) {
     assert_eq!(listed(&bench, "t2", Some("t"), 2).await, ["t2", "t20"], "`after` need not be in the list");
 }
 
-pub(super) async fn settings_change_and_partitions_only_grow(bench: Bench) {
+pub(in crate::store) async fn settings_change_and_partitions_only_grow(bench: Bench) {
     let topic = bench.topic("grows", 2).await;
     assert_eq!(bench.bounds(topic.partition(2)).await.expect("asked"), None);
     let Configuration::Changed(changed) = bench.configure_topic(topic.id, config(4)).await.expect("asked") else {
@@ -97,7 +97,7 @@ pub(super) async fn settings_change_and_partitions_only_grow(bench: Bench) {
     assert_eq!(bench.configure_topic(TopicId(99), config(3)).await.expect("asked"), Configuration::Unknown);
 }
 
-pub(super) async fn a_deleted_topic_is_unknown_and_its_name_free(mut bench: Bench) {
+pub(in crate::store) async fn a_deleted_topic_is_unknown_and_its_name_free(mut bench: Bench) {
     let old = bench.topic("again", 1).await;
     bench.put(old.partition(0), &["a", "b"]).await;
     assert!(bench.delete_topic(old.id).await.expect("asked"));
@@ -123,7 +123,7 @@ pub(super) async fn a_deleted_topic_is_unknown_and_its_name_free(mut bench: Benc
     assert!(newest.id > new.id);
 }
 
-pub(super) async fn topics_survive_a_reopen(mut bench: Bench) {
+pub(in crate::store) async fn topics_survive_a_reopen(mut bench: Bench) {
     let a = bench.topic("a", 3).await;
     let b = bench.topic("b", 1).await;
     bench.delete_topic(b.id).await.expect("asked");
@@ -131,7 +131,7 @@ pub(super) async fn topics_survive_a_reopen(mut bench: Bench) {
     assert_eq!(bench.topics("", None, 9).await.expect("listed"), [a]);
 }
 
-pub(super) async fn a_closed_store_answers_with_an_error(bench: Bench) {
+pub(in crate::store) async fn a_closed_store_answers_with_an_error(bench: Bench) {
     let topic = bench.topic("a", 1).await;
     bench.ping().await.expect("open");
     bench.close().await;
