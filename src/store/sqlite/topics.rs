@@ -60,7 +60,7 @@ async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Result<Option<
     let sql = "
         select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
         from topics where id = ?1 and deleted_at is null";
-    let row = sqlx::query(sql).bind(id.0).fetch_optional(connection).await.map_err(read_error)?;
+    let row = sqlx::query(sql).bind(id.0).fetch_optional(connection).await.map_err(store_error)?;
     row.as_ref().map(topic).transpose()
 }
 
