@@ -2,11 +2,11 @@
 
 use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
-use crate::store::conformance::Bench;
-use crate::store::conformance::bases;
-use crate::store::conformance::run;
-use crate::store::conformance::values;
-use crate::store::conformance::write;
+use crate::store::conformance::bench::Bench;
+use crate::store::conformance::bench::bases;
+use crate::store::conformance::bench::run;
+use crate::store::conformance::bench::values;
+use crate::store::conformance::bench::write;
 use crate::store::contract::Appended;
 use crate::store::contract::Refused;
 

@@ -2,10 +2,10 @@
 
 use crate::model::batch::Run;
 use crate::model::time;
-use crate::store::conformance::Bench;
-use crate::store::conformance::bases;
-use crate::store::conformance::run;
-use crate::store::conformance::write;
+use crate::store::conformance::bench::Bench;
+use crate::store::conformance::bench::bases;
+use crate::store::conformance::bench::run;
+use crate::store::conformance::bench::write;
 use crate::store::contract::Appended;
 use crate::store::contract::Idempotency;
 use crate::store::contract::Refused;

@@ -9,11 +9,11 @@ use proptest::test_runner::TestRunner;
 
 use crate::model::topic::PartitionId;
 use crate::model::topic::Topic;
-use crate::store::conformance::Bench;
-use crate::store::conformance::Open;
-use crate::store::conformance::bases;
-use crate::store::conformance::run;
-use crate::store::conformance::values;
+use crate::store::conformance::bench::Bench;
+use crate::store::conformance::bench::Open;
+use crate::store::conformance::bench::bases;
+use crate::store::conformance::bench::run;
+use crate::store::conformance::bench::values;
 use crate::store::contract::Write;
 
 /// Partitions in play.

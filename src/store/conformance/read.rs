@@ -2,10 +2,10 @@
 
 use crate::model::topic::LogBounds;
 use crate::model::topic::PartitionId;
-use crate::store::conformance::Bench;
-use crate::store::conformance::run;
-use crate::store::conformance::run_at;
-use crate::store::conformance::write;
+use crate::store::conformance::bench::Bench;
+use crate::store::conformance::bench::run;
+use crate::store::conformance::bench::run_at;
+use crate::store::conformance::bench::write;
 use crate::store::contract::Write;
 
 pub(in crate::store) async fn reading_begins_with_the_batch_that_holds_the_offset(bench: Bench) {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::model::time;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Retention;
-use crate::store::conformance::Bench;
-use crate::store::conformance::bases;
-use crate::store::conformance::run;
-use crate::store::conformance::write;
+use crate::store::conformance::bench::Bench;
+use crate::store::conformance::bench::bases;
+use crate::store::conformance::bench::run;
+use crate::store::conformance::bench::run_at;
+use crate::store::conformance::bench::write;
 
 pub(in crate::store) async fn the_start_moves_up_only(mut bench: Bench) {
     let topic = bench.topic("a", 2).await;
@@ -39,7 +40,7 @@ pub(in crate::store) async fn age_keeps_what_is_young(bench: Bench) {
     let until = async |ms, now| bench.expired_until(here, limits(Some(ms), None), now).await.expect("asked");
     assert_eq!(until(0, time::now() + 1000).await, None, "an empty log");
     // What clients say of the time does not count.
-    bench.append(vec![write([super::run_at(here, &[("a", u64::MAX >> 16), ("b", 1)])])]).await.expect("appended");
+    bench.append(vec![write([run_at(here, &[("a", u64::MAX >> 16), ("b", 1)])])]).await.expect("appended");
     tokio::time::sleep(Duration::from_millis(20)).await;
     let between = time::now();
     tokio::time::sleep(Duration::from_millis(20)).await;

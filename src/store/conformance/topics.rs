@@ -3,9 +3,9 @@
 use crate::model::topic::Retention;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
-use crate::store::conformance::Bench;
-use crate::store::conformance::run;
-use crate::store::conformance::write;
+use crate::store::conformance::bench::Bench;
+use crate::store::conformance::bench::run;
+use crate::store::conformance::bench::write;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
 use crate::store::error::StoreError;

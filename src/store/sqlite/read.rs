@@ -250,6 +250,8 @@ async fn first_kept(
     row.map(|row| number(&row, 0)).transpose()
 }
 
+/// Steps from one partition to the next through the index, whatever they hold. Two steps, not one comparison of pairs:
+/// that would use only the topic and walk over all its batches.
 pub(super) const PARTITIONS: &str = "
     with recursive place (topic_id, partition) as (
         select * from (
@@ -257,10 +259,13 @@ pub(super) const PARTITIONS: &str = "
             where (topic_id, partition) > (?1, ?2) order by topic_id, partition limit 1)
         union all
         select b.topic_id, b.partition from place
-        join batches b on b.id = (
-            select id from batches
-            where (topic_id, partition) > (place.topic_id, place.partition)
-            order by topic_id, partition, base_offset limit 1)
+        join batches b on b.id = coalesce(
+            (select id from batches
+             where topic_id = place.topic_id and partition > place.partition
+             order by topic_id, partition, base_offset limit 1),
+            (select id from batches
+             where topic_id > place.topic_id
+             order by topic_id, partition, base_offset limit 1))
         limit ?3)
     select topic_id, partition from place";
 
