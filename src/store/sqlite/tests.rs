@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sqlx::ConnectOptions;
 use sqlx::Connection;
@@ -325,4 +327,47 @@ async fn the_file_stays_small_over_ten_turnovers() {
     store.close().await;
     let all = size(&options.data_dir);
     assert!(all < 2 * KEPT, "without the write-ahead log: {all}");
+}
+
+/// Writes 30 MiB to a partition; returns the size of the write-ahead log.
+async fn fill(store: &Sqlite, options: &Options, partition: PartitionId) -> u64 {
+    let value = "x".repeat(1 << 20);
+    for _ in 0..30 {
+        put(store, partition, &value).await.expect("appended");
+    }
+    options.data_dir.join("tidegate.db-wal").metadata().expect("there is one").len()
+}
+
+#[tokio::test]
+async fn past_its_cap_the_log_is_emptied_by_the_writer() {
+    let (_place, options, store) = fresh().await;
+    let here = partition(&store, "a").await;
+    let log = fill(&store, &options, here).await;
+    assert!(log < options.wal_bytes_max + (3 << 20), "{log}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn after_a_pause_the_log_starts_over() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let options = Options { wal_bytes_max: u64::MAX, ..options(&place) };
+    let store = Sqlite::open(&options).await.expect("opened");
+    let here = partition(&store, "a").await;
+    let work = async {
+        fill(&store, &options, here).await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _idle = store.checkpointer.lock().await;
+            if store.uncopied_bytes.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+        }
+        fill(&store, &options, here).await
+    };
+    let log = tokio::select! {
+        log = work => log,
+        () = store.run_upkeep() => panic!("upkeep ends with the store"),
+    };
+    assert!(log < 45 << 20, "{log}");
+    store.close().await;
 }
