@@ -247,6 +247,22 @@ async fn an_io_error_of_a_reader_is_passing() {
     assert!(matches!(store.read(here, 0, 1).await, Err(StoreError::Unavailable(_))));
 }
 
+#[tokio::test]
+async fn a_purged_topic_leaves_no_row() {
+    let (_place, options, store) = fresh().await;
+    let here = partition(&store, "a").await;
+    for text in ["a", "b", "c"] {
+        put(&store, here, text).await.expect("appended");
+    }
+    store.advance_start(here, 2).await.expect("moved");
+    assert!(store.delete_topic(here.topic).await.expect("deleted"));
+    while store.purge_deleted_topics(1).await.expect("purged") {}
+    let sql =
+        "select (select count(*) from topics) + (select count(*) from log_starts) + (select count(*) from batches)";
+    let rows: i64 = sqlx::query_scalar(sql).fetch_one(&mut raw(&options).await).await.expect("counted");
+    assert_eq!(rows, 0);
+}
+
 async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("explain query plan {sql}"));
     let rows = sqlx::query(explain).fetch_all(connection).await.expect("a plan");
