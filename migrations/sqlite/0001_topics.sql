@@ -5,6 +5,7 @@ create table topics (
     name            text    not null,
     incarnation     integer not null,
     partition_count integer not null check (partition_count > 0),
+    former_partition_counts text not null default '', -- comma separated, oldest first: where older keys may lie
     retention_ms    integer,
     retention_bytes integer,
     created_at      integer not null,

@@ -45,6 +45,13 @@ pub struct TopicPosition {
     pub partitions: Vec<Next>,
 }
 
+impl TopicPosition {
+    /// Whether the topic may be of this incarnation. Another one passes as well, one time in 256.
+    pub fn may_be_of(&self, incarnation: u64) -> bool {
+        self.check == incarnation as u8
+    }
+}
+
 /// A reader's whole position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
@@ -110,7 +117,7 @@ impl Cursor {
             let was_absent = then.partitions.is_empty();
             let now = topic.incarnation.unwrap_or(0);
             incarnations.add(if was_absent { 0 } else { now });
-            if !was_absent && now as u8 != then.check {
+            if !was_absent && !then.may_be_of(now) {
                 suspect.get_or_insert(i);
             }
         }

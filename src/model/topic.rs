@@ -63,6 +63,8 @@ pub struct Topic {
     pub name: TopicName,
     /// Its settings.
     pub config: TopicConfig,
+    /// How many partitions it had before it grew, oldest first: a key may have hashed by any of these.
+    pub former_partition_counts: Vec<u32>,
     /// When it was made.
     pub created_at: Millis,
 }

@@ -47,6 +47,8 @@ pub trait TopicStore: Send + Sync + 'static {
     async fn create_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Creation, StoreError>;
     /// The living topic of that name.
     async fn topic(&self, name: &TopicName) -> Result<Option<Topic>, StoreError>;
+    /// The living topic in that row.
+    async fn topic_by_id(&self, id: TopicId) -> Result<Option<Topic>, StoreError>;
     /// Living topics whose names begin with `prefix` and sort after `after`, by name, at most `limit`.
     async fn topics(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Topic>, StoreError>;
     /// Sets a living topic's settings.

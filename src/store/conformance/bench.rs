@@ -8,9 +8,9 @@ use tempfile::TempDir;
 
 use crate::model::batch::RecordBatch;
 use crate::model::batch::Run;
+use crate::model::codec::ValueRef;
 use crate::model::record::NewRecord;
 use crate::model::record::Value;
-use crate::model::record::ValueRef;
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Retention;

@@ -91,6 +91,9 @@ pub(in crate::store) async fn settings_change_and_partitions_only_grow(bench: Be
     };
     assert_eq!((changed.id, changed.incarnation, changed.config), (topic.id, topic.incarnation, config(4)));
     assert_eq!(bench.store.topic(&topic.name).await.expect("asked"), Some(changed.clone()));
+    assert_eq!(bench.topic_by_id(topic.id).await.expect("asked"), Some(changed.clone()));
+    assert_eq!(bench.topic_by_id(TopicId(99)).await.expect("asked"), None);
+    assert_eq!(changed.former_partition_counts, [2]);
     assert_eq!(bench.put(topic.partition(3), &["a"]).await, 0);
     let shrunk = bench.configure_topic(topic.id, config(3)).await.expect("asked");
     assert_eq!(shrunk, Configuration::Shrinks(changed));
@@ -104,6 +107,7 @@ pub(in crate::store) async fn a_deleted_topic_is_unknown_and_its_name_free(mut b
     assert!(!bench.delete_topic(old.id).await.expect("asked"), "only once");
     assert!(!bench.delete_topic(TopicId(99)).await.expect("asked"));
     assert_eq!(bench.store.topic(&old.name).await.expect("asked"), None);
+    assert_eq!(bench.topic_by_id(old.id).await.expect("asked"), None);
     assert!(listed(&bench, "", None, 9).await.is_empty());
     assert_eq!(bench.bounds(old.partition(0)).await.expect("asked"), None);
     assert_eq!(bench.advance_start(old.partition(0), 1).await.expect("asked"), 0);

@@ -42,6 +42,7 @@ use crate::store::contract::Write;
 use crate::store::error::StoreError;
 pub use open::OpenError;
 use writer::Writer;
+use writer::nothing_written;
 
 /// The database of one data directory, which is this process's alone.
 #[derive(Debug)]
@@ -96,7 +97,11 @@ impl TopicStore for Sqlite {
     }
 
     async fn topic(&self, name: &TopicName) -> Result<Option<Topic>, StoreError> {
-        topics::by_name(&mut *self.reader().await?, name).await
+        topics::by_name(&mut *self.reader().await?, name).await.map_err(nothing_written)
+    }
+
+    async fn topic_by_id(&self, id: TopicId) -> Result<Option<Topic>, StoreError> {
+        topics::by_id(&mut *self.reader().await?, id).await.map_err(nothing_written)
     }
 
     async fn topics(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Topic>, StoreError> {

@@ -44,21 +44,22 @@ pub(super) async fn create(writer: &mut Writer, name: &TopicName, config: TopicC
         .map_err(store_error)?;
     let id = TopicId(done.last_insert_rowid());
     writer.partitions = partitions;
-    Ok(Creation::Created(Topic { id, incarnation, name: name.clone(), config, created_at }))
+    let (name, former_partition_counts) = (name.clone(), Vec::new());
+    Ok(Creation::Created(Topic { id, incarnation, name, config, former_partition_counts, created_at }))
 }
 
 pub(super) const BY_NAME: &str = "
-    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
+    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
     from topics where name = ?1 and deleted_at is null";
 
 pub(super) async fn by_name(connection: &mut SqliteConnection, name: &TopicName) -> Result<Option<Topic>, StoreError> {
-    let row = sqlx::query(BY_NAME).bind(name.as_str()).fetch_optional(connection).await.map_err(read_error)?;
+    let row = sqlx::query(BY_NAME).bind(name.as_str()).fetch_optional(connection).await.map_err(store_error)?;
     row.as_ref().map(topic).transpose()
 }
 
-async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Result<Option<Topic>, StoreError> {
+pub(super) async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Result<Option<Topic>, StoreError> {
     let sql = "
-        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
+        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
         from topics where id = ?1 and deleted_at is null";
     let row = sqlx::query(sql).bind(id.0).fetch_optional(connection).await.map_err(store_error)?;
     row.as_ref().map(topic).transpose()
@@ -66,7 +67,7 @@ async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Result<Option<
 
 /// Names are ASCII, so `~` sorts after every character of a name: the range holds just the names with the prefix.
 pub(super) const LIST: &str = "
-    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at
+    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
     from topics
     where deleted_at is null and name >= ?1 and name < ?1 || '~' and name > ?2
     order by name limit ?3";
@@ -100,17 +101,26 @@ pub(super) async fn configure(
     if partitions > writer.partitions_max && config.partition_count > current.config.partition_count {
         return Ok(Configuration::TooManyPartitions);
     }
-    let sql = "update topics set partition_count = ?2, retention_ms = ?3, retention_bytes = ?4 where id = ?1";
+    let mut former_partition_counts = current.former_partition_counts.clone();
+    if config.partition_count > current.config.partition_count {
+        former_partition_counts.push(current.config.partition_count);
+    }
+    let counts: Vec<String> = former_partition_counts.iter().map(u32::to_string).collect();
+    let sql = "
+        update topics
+        set partition_count = ?2, retention_ms = ?3, retention_bytes = ?4, former_partition_counts = ?5
+        where id = ?1";
     sqlx::query(sql)
         .bind(id.0)
         .bind(i64::from(config.partition_count))
         .bind(config.retention.ms.map(integer))
         .bind(config.retention.bytes.map(integer))
+        .bind(counts.join(","))
         .execute(&mut writer.connection)
         .await
         .map_err(store_error)?;
     writer.partitions = partitions;
-    Ok(Configuration::Changed(Topic { config, ..current }))
+    Ok(Configuration::Changed(Topic { config, former_partition_counts, ..current }))
 }
 
 pub(super) async fn delete(writer: &mut Writer, id: TopicId) -> Result<bool, StoreError> {
@@ -143,5 +153,11 @@ fn topic(row: &SqliteRow) -> Result<Topic, StoreError> {
             retention: Retention { ms: limit(4)?, bytes: limit(5)? },
         },
         created_at: number(row, 6)?,
+        former_partition_counts: row
+            .try_get::<String, _>(7)
+            .map_err(StoreError::corrupt)?
+            .split_terminator(',')
+            .map(|count| count.parse().map_err(StoreError::corrupt))
+            .collect::<Result<_, _>>()?,
     })
 }

@@ -191,9 +191,14 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// The same where nothing was being written, so that no outcome can be in doubt.
+/// The same for what only reads.
 pub(super) fn read_error(error: sqlx::Error) -> StoreError {
-    match store_error(error) {
+    nothing_written(store_error(error))
+}
+
+/// An error of a call that wrote nothing: no outcome can be in doubt.
+pub(super) fn nothing_written(error: StoreError) -> StoreError {
+    match error {
         StoreError::Indefinite(text) => StoreError::Unavailable(text),
         other => other,
     }
