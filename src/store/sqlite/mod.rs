@@ -1,5 +1,6 @@
 //! The store on SQLite: one file, one writing connection, a pool of readers beside it (WAL).
 
+mod database;
 mod keys;
 mod log;
 mod open;
@@ -11,15 +12,7 @@ mod topics;
 mod upkeep;
 mod writer;
 
-use std::sync::atomic::AtomicU64;
-
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
-use sqlx::SqlitePool;
-use tokio::sync::MappedMutexGuard;
-use tokio::sync::Mutex;
-use tokio::sync::MutexGuard;
-use tokio::sync::Notify;
 
 use crate::model::batch::RecordBatch;
 use crate::model::name::TopicName;
@@ -40,51 +33,9 @@ use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
+pub(super) use database::Sqlite;
 pub use open::OpenError;
-use writer::Writer;
 use writer::nothing_written;
-
-/// The database of one data directory, which is this process's alone.
-#[derive(Debug)]
-pub(super) struct Sqlite {
-    /// `None` once the store is closed.
-    writer: Mutex<Option<Writer>>,
-    readers: SqlitePool,
-    /// For passive checkpoints, which copy the write-ahead log back while writers go on. `None` once the store is
-    /// closed.
-    checkpointer: Mutex<Option<SqliteConnection>>,
-    /// Wakes the checkpointer when enough was written.
-    written: Notify,
-    /// Bytes in the write-ahead log, as far as known.
-    wal_bytes: AtomicU64,
-    /// Those written since the last checkpoint began.
-    uncopied_bytes: AtomicU64,
-    wal_bytes_max: u64,
-}
-
-impl Sqlite {
-    /// The writing connection, as soon as it is free. Refused once a write has ended in the open, and once closed.
-    async fn writer(&self) -> Result<MappedMutexGuard<'_, Writer>, StoreError> {
-        let writer = MutexGuard::try_map(self.writer.lock().await, Option::as_mut);
-        let writer = writer.map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
-        writer.check()?;
-        Ok(writer)
-    }
-
-    /// Ends every writing call: draws the consequences of an error, counts what was written.
-    async fn settle<T>(
-        &self,
-        mut writer: MappedMutexGuard<'_, Writer>,
-        payload_bytes: u64,
-        done: Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match &done {
-            Ok(_) => self.note_written(payload_bytes, &mut writer).await,
-            Err(error) => writer.note_error(error),
-        }
-        done
-    }
-}
 
 impl Store for Sqlite {}
 

@@ -28,9 +28,9 @@ use sqlx::sqlite::SqliteSynchronous;
 use tokio::sync::Mutex;
 use tokio::sync::Notify;
 
-use crate::store::Options;
 use crate::store::error::StoreError;
-use crate::store::sqlite::Sqlite;
+use crate::store::options::Options;
+use crate::store::sqlite::database::Sqlite;
 use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::read_error;
 

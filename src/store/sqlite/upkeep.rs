@@ -12,9 +12,9 @@ use sqlx::SqliteConnection;
 use tokio::time::timeout;
 
 use crate::store::error::StoreError;
-use crate::store::sqlite::Sqlite;
-use crate::store::sqlite::writer;
+use crate::store::sqlite::database::Sqlite;
 use crate::store::sqlite::writer::Writer;
+use crate::store::sqlite::writer::close;
 use crate::store::sqlite::writer::number;
 use crate::store::sqlite::writer::store_error;
 
@@ -95,7 +95,7 @@ impl Sqlite {
     /// Leaves an empty log behind, so that the next start has nothing to recover, and lets go of the directory.
     pub(super) async fn finish(&self) {
         if let Some(connection) = self.checkpointer.lock().await.take() {
-            writer::close(connection).await;
+            close(connection).await;
         }
         let Some(mut writer) = self.writer.lock().await.take() else { return };
         if writer.check().is_ok()

@@ -14,8 +14,8 @@ use sqlx::sqlite::SqliteRow;
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
-use crate::store::Options;
 use crate::store::error::StoreError;
+use crate::store::options::Options;
 
 /// Heads kept at most; past that, those idle for longest go and are read again when needed.
 const HEADS_MAX: usize = 100_000;
