@@ -19,5 +19,5 @@ pub use sqlite::OpenError;
 
 /// Opens the store: makes what is missing, checks that the settings durability rests on are in force.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
-    Ok(Arc::new(sqlite::Sqlite::open(options).await?))
+    sqlite::open(options).await
 }

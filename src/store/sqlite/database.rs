@@ -14,7 +14,7 @@ use crate::store::sqlite::writer::Writer;
 
 /// The database of one data directory, which is this process's alone.
 #[derive(Debug)]
-pub(in crate::store) struct Sqlite {
+pub(super) struct Sqlite {
     /// `None` once the store is closed.
     pub(super) writer: Mutex<Option<Writer>>,
     pub(super) readers: SqlitePool,

@@ -12,6 +12,8 @@ mod topics;
 mod upkeep;
 mod writer;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::model::batch::RecordBatch;
@@ -33,9 +35,15 @@ use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
-pub(super) use database::Sqlite;
+use crate::store::options::Options;
+use database::Sqlite;
 pub use open::OpenError;
 use writer::nothing_written;
+
+/// Opens the database of a data directory.
+pub(super) async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(Sqlite::open(options).await?))
+}
 
 impl Store for Sqlite {}
 

@@ -89,7 +89,7 @@ pub enum OpenError {
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn open(options: &Options) -> Result<Self, OpenError> {
+    pub(super) async fn open(options: &Options) -> Result<Self, OpenError> {
         let file = options.data_dir.join("tidegate.db");
         let lock = lock(&options.data_dir, &file)?;
         let connect = connect_options(&file);
