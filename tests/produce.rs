@@ -60,14 +60,14 @@ impl Node {
     async fn start_with(options: native::state::Options) -> Self {
         let dir = TempDir::new().expect("a directory");
         let limits = Limits { partitions: 40, ..Limits::default() };
-        let store = store::open(&store::Options {
+        let options_of_store = store::Options {
             data_dir: dir.path().to_owned(),
             partitions_max: limits.partitions,
             idempotency_ms: 60_000,
             wal_bytes_max: 64 << 20,
             readers: 2,
-        });
-        let store = store.await.expect("a database");
+        };
+        let store = store::open(&options_of_store).await.expect("a database");
         let segments = segments::Options { dir: dir.path().join("segments"), bytes_max: 0, min_free_bytes: 0 };
         let writers = Tasks::default();
         let segments = Arc::new(SegmentCache::open(segments));
