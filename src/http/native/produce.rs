@@ -77,16 +77,16 @@ pub fn routes() -> OpenApiRouter<Api> {
     request_body(content(
         (serde_json::Value = "application/json", example = json!({"page": "/home"})),
         (String = "text/plain", example = json!("an event")),
-        (Vec<u8> = "application/octet-stream", example = json!("any bytes")))),
+        ("application/octet-stream", example = json!("any bytes")))),
     responses(
         (status = 201, description = "The record is durable", body = ValueReceiptBody,
             headers(("location" = String, description = "Path of the record"),
-                ("tidegate-topic-created" = Option<String>, description = "The topic, if this request made it"),
-                ("idempotency-replayed" = Option<bool>, description = "This is the answer to the first attempt")),
+                ("tidegate-topic-created" = String, description = "The topic, if this request made it"),
+                ("idempotency-replayed" = bool, description = "This is the answer to the first attempt")),
             example = json!({"topic": "clicks", "partition": 0, "offset": 42, "timestamp": 1732233600000_u64,
                 "stored_as": "json"})),
         (status = 202, description = "With `ack=none`: the record is on its way",
-            headers(("tidegate-topic-created" = Option<String>, description = "The topic, if this request made it"))),
+            headers(("tidegate-topic-created" = String, description = "The topic, if this request made it"))),
         Problem))]
 async fn produce_value(
     State(api): State<Api>,
@@ -144,8 +144,8 @@ async fn produce_value(
             extensions(("x-stream" = json!(true)))))),
     responses(
         (status = 200, description = "The records are durable",
-            headers(("tidegate-topic-created" = Option<String>, description = "The topic, if this request made it"),
-                ("idempotency-replayed" = Option<bool>, description = "This is the answer to the first attempt")),
+            headers(("tidegate-topic-created" = String, description = "The topic, if this request made it"),
+                ("idempotency-replayed" = bool, description = "This is the answer to the first attempt")),
             content(
                 (ReceiptsBody = "application/json", example = json!({"offsets": [
                     {"partition": 0, "offset": 42, "timestamp": 1732233600000_u64},
@@ -154,7 +154,7 @@ async fn produce_value(
                     example = json!({"partition": 0, "offset": 42, "timestamp": 1732233600000_u64}),
                     extensions(("x-stream" = json!(true)))))),
         (status = 202, description = "With `ack=none`: the records are on their way",
-            headers(("tidegate-topic-created" = Option<String>, description = "The topic, if this request made it"))),
+            headers(("tidegate-topic-created" = String, description = "The topic, if this request made it"))),
         Problem))]
 async fn produce_records(
     State(api): State<Api>,
@@ -188,9 +188,9 @@ async fn produce_records(
             extensions(("x-stream" = json!(true)))))),
     responses(
         (status = 200, description = "The records are durable",
-            headers(("tidegate-topic-created" = Option<String>, description = "A topic that this request made; may \
+            headers(("tidegate-topic-created" = String, description = "A topic that this request made; may \
                     repeat"),
-                ("idempotency-replayed" = Option<bool>, description = "This is the answer to the first attempt")),
+                ("idempotency-replayed" = bool, description = "This is the answer to the first attempt")),
             content(
                 (ReceiptsBody = "application/json", example = json!({"offsets": [
                     {"topic": "orders", "partition": 0, "offset": 42, "timestamp": 1732233600000_u64},
@@ -200,7 +200,7 @@ async fn produce_records(
                         "timestamp": 1732233600000_u64}),
                     extensions(("x-stream" = json!(true)))))),
         (status = 202, description = "With `ack=none`: the records are on their way",
-            headers(("tidegate-topic-created" = Option<String>, description = "A topic that this request made; may \
+            headers(("tidegate-topic-created" = String, description = "A topic that this request made; may \
                 repeat"))),
         Problem))]
 async fn produce_to_several_topics(

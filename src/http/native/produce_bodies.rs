@@ -27,7 +27,6 @@ pub struct NewRecordBody {
     #[schema(nullable = false, content_encoding = "base64", examples("iVBORw0KGgo="))]
     pub value_base64: Option<String>,
     /// Record headers.
-    #[schema(examples(json!({"trace": "abc"})))]
     pub headers: Option<BTreeMap<String, String>>,
     /// Record headers where names repeat or values are bytes. If both are sent, this holds.
     #[schema(max_items = 64)]

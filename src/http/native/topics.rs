@@ -78,10 +78,11 @@ async fn put_topic(
     State(api): State<Api>,
     TopicPath { topic: name }: TopicPath,
     uri: Uri,
-    OptionalJson(settings): OptionalJson<SettingsBody>,
+    OptionalJson(settings): OptionalJson<Option<SettingsBody>>, // the body `null` is a missing one as well
 ) -> Result<Response, Problem> {
     Query::parse(uri.query(), &[])?;
-    let (topic, new) = api.broker.create_topic(&name, settings.settings()?).await?;
+    let settings = settings.unwrap_or_default().settings()?;
+    let (topic, new) = api.broker.create_topic(&name, settings).await?;
     let location = HeaderValue::try_from(format!("/v1/topics/{name}")).expect("a name is a header value");
     let mut response = (put_status(new), Json(TopicBody::from(&topic))).into_response();
     if new {
@@ -103,7 +104,7 @@ async fn put_topic(
             max_length = 332, example = "Y2xpY2tz")),
     responses(
         (status = 200, description = "A page of topics", body = TopicListBody,
-            headers(("link" = Option<String>, description = "The next page, if there is one")),
+            headers(("link" = String, description = "The next page, if there is one")),
             example = json!({"topics": [{"topic": "clicks", "partition_count": 4, "retention_ms": 604800000,
                 "retention_bytes": -1, "created_at": 1732233600000_u64}], "next_page_token": "Y2xpY2tz"})),
         Problem))]
