@@ -159,6 +159,11 @@ impl Broker {
 }
 
 impl Pending {
+    /// Topics that this request made.
+    pub fn created(&self) -> &[TopicName] {
+        &self.created
+    }
+
     /// Waits for the commit.
     ///
     /// # Errors

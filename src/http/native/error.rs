@@ -12,7 +12,7 @@ use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::native::refusal::Refusal;
 use crate::http::native::refusal::RefusalKind;
-use crate::http::native::topics::TopicBody;
+use crate::http::native::topic_bodies::TopicBody;
 use crate::model::cursor::Cursor;
 
 /// How long a client waits before it comes back to a gateway that is busy.
