@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
@@ -101,10 +102,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
             let stream = accept(&listener).await;
             let served = connection::serve(stream, Arc::clone(&http), Arc::clone(&front), Arc::clone(&stage), bounds);
-            connections.spawn("http connection", async move {
-                served.await;
-                drop(place);
-            });
+            connections.spawn("http connection", served.map(move |()| drop(place)));
         }
     };
     draining.run_until_cancelled(accepting).await;
