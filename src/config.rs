@@ -17,6 +17,7 @@ use crate::broker;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
+use crate::log;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
 use crate::segments;
