@@ -99,7 +99,8 @@ async fn a_foreign_origin_is_403_on_every_method(backend: Backend) {
             let answer = send(&gateway, request, &[&header, "Content-Length: 0"]).await;
             assert_refused(&answer, 403, "origin_not_allowed", &format!("{request} from {origin}"));
         }
-        let head = send(&gateway, "OPTIONS /v1/topics/orders", &[&header, "Access-Control-Request-Method: DELETE"]).await;
+        let head =
+            send(&gateway, "OPTIONS /v1/topics/orders", &[&header, "Access-Control-Request-Method: DELETE"]).await;
         assert_refused(&head, 403, "origin_not_allowed", origin);
     }
     assert_eq!(topic.high_watermark(0).await, 0);

@@ -39,9 +39,8 @@ async fn producer(client: Client, topic: String, name: usize, count: usize) -> A
 async fn sixty_four_producers_leave_dense_offsets_in_their_order(backend: Backend) {
     let gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 8).await;
-    let producers: Vec<_> = (0..64)
-        .map(|name| tokio::spawn(producer(gateway.client().another(), "orders".to_owned(), name, 30)))
-        .collect();
+    let producers: Vec<_> =
+        (0..64).map(|name| tokio::spawn(producer(gateway.client().another(), "orders".to_owned(), name, 30))).collect();
     let mut acknowledged = Vec::new();
     for producer in join_all(producers).await {
         let own = producer.expect("every request is answered");

@@ -90,7 +90,9 @@ async fn a_key_finds_its_records_and_no_others(backend: Backend) {
     let topic = gateway.topic("orders", 4).await;
     let records: Vec<_> = (0..100).map(|n| json!({ "key": format!("k{}", n % 10), "value": n })).collect();
     topic.produce(&json!(records)).await;
-    topic.produce(&json!([{ "value": "no key" }, { "key": "", "value": "empty" }, { "key_base64": "/w==", "value": 1 }])).await;
+    topic
+        .produce(&json!([{ "value": "no key" }, { "key": "", "value": "empty" }, { "key_base64": "/w==", "value": 1 }]))
+        .await;
 
     let found = topic.read("key=k3").await;
     assert_eq!(found.values(), ["3", "13", "23", "33", "43", "53", "63", "73", "83", "93"]);

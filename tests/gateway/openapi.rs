@@ -72,7 +72,8 @@ async fn every_operation_has_a_name_examples_and_error_responses(_: Backend) {
         let errors: Vec<_> = responses.iter().filter(|(status, _)| !status.starts_with(['2', '3'])).collect();
         assert!(!errors.is_empty(), "{place} has no error response");
         for (status, response) in errors {
-            let by_reference = response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
+            let by_reference =
+                response["$ref"].as_str().and_then(|path| document.pointer(path.trim_start_matches('#')));
             let content = &by_reference.unwrap_or(response)["content"];
             assert!(content.get("application/problem+json").is_some(), "{place} {status} is no problem");
         }

@@ -73,7 +73,8 @@ async fn every_refused_write_says_that_nothing_was_written(backend: Backend) {
         assert_eq!(problem["retry"], "never", "{method} {path}");
     }
     assert_eq!(topic.high_watermark(0).await, 0);
-    let problem = gateway.post(records).raw_json("{\n  \"records\": [,]\n}").send().await.problem(400, "malformed_json");
+    let problem =
+        gateway.post(records).raw_json("{\n  \"records\": [,]\n}").send().await.problem(400, "malformed_json");
     assert_eq!((&problem["line"], problem["column"].is_u64()), (&json!(2), true), "{problem}");
 }
 
@@ -153,7 +154,8 @@ async fn each_code_has_a_page(backend: Backend) {
 
 async fn nothing_that_is_read_changes_anything(backend: Backend) {
     let gateway = Gateway::start(backend).await;
-    for path in ["/v1/topics/none", "/v1/topics/none/records", "/v1/records?topic=none", "/v1/topics/none/partitions/0"] {
+    for path in ["/v1/topics/none", "/v1/topics/none/records", "/v1/records?topic=none", "/v1/topics/none/partitions/0"]
+    {
         for method in ["GET", "HEAD"] {
             assert_eq!(gateway.request(method, path).send().await.status, 404, "{method} {path}");
         }

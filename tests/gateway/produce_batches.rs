@@ -142,22 +142,20 @@ fn sorted(lines: &str) -> Vec<&str> {
 async fn keys_headers_and_bytes_come_back_as_they_were(backend: Backend) {
     let gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
-    topic.produce(&json!([
-        { "value": 1 }, { "value": 1, "key": null }, { "value": 1, "key": "" },
-        { "value": 1, "key_base64": "/w==" }, { "value": 1, "key_base64": "YQ==" },
-        { "value": 1, "header_list": [{ "name": "x", "value": "1" }, { "name": "x", "value": "2" }] },
-        { "value": 1, "headers": { "y": "z" }, "header_list": [{ "name": "w", "value": "1" }] },
-        { "value": 1, "header_list": [{ "name": "bin", "value_base64": "/w==" }] },
-    ]))
-    .await;
+    topic
+        .produce(&json!([
+            { "value": 1 }, { "value": 1, "key": null }, { "value": 1, "key": "" },
+            { "value": 1, "key_base64": "/w==" }, { "value": 1, "key_base64": "YQ==" },
+            { "value": 1, "header_list": [{ "name": "x", "value": "1" }, { "name": "x", "value": "2" }] },
+            { "value": 1, "headers": { "y": "z" }, "header_list": [{ "name": "w", "value": "1" }] },
+            { "value": 1, "header_list": [{ "name": "bin", "value_base64": "/w==" }] },
+        ]))
+        .await;
     let records = topic.read("").await.records;
     let keys: Vec<_> = records.iter().map(|record| (record.key.as_deref(), record.key_base64.as_deref())).collect();
     assert_eq!(keys[..5], [(None, None), (None, None), (Some(""), None), (None, Some("/w==")), (Some("a"), None)]);
     assert_eq!(records[5].headers.get("x").map(String::as_str), Some("2"));
-    assert_eq!(
-        records[5].header_list,
-        Some(json!([{ "name": "x", "value": "1" }, { "name": "x", "value": "2" }]))
-    );
+    assert_eq!(records[5].header_list, Some(json!([{ "name": "x", "value": "1" }, { "name": "x", "value": "2" }])));
     assert_eq!(records[6].headers.get("w").map(String::as_str), Some("1"), "the list holds where both are sent");
     assert_eq!((records[6].headers.len(), &records[6].header_list), (1, &None));
     assert_eq!(records[7].header_list, Some(json!([{ "name": "bin", "value_base64": "/w==" }])));

@@ -15,10 +15,7 @@ use crate::harness::record::Receipt;
 use crate::harness::record::Record;
 use crate::harness::topic::Topic;
 
-on_each_backend!(
-    the_package_list_comes_back_byte_for_byte,
-    the_package_log_reaches_a_reader_that_is_cut_ten_times,
-);
+on_each_backend!(the_package_list_comes_back_byte_for_byte, the_package_log_reaches_a_reader_that_is_cut_ten_times,);
 
 /// One NDJSON record a package, keyed by its section.
 const PACKAGE: &str = concat!(
@@ -33,7 +30,8 @@ const LOG_LINES: usize = 500;
 /// The packages of this machine, or made-up ones where it has no `dpkg`.
 fn packages() -> String {
     let listed = Command::new("dpkg-query").args(["-W", "-f", PACKAGE]).output().ok();
-    let listed = listed.filter(|output| output.status.success()).and_then(|output| String::from_utf8(output.stdout).ok());
+    let listed =
+        listed.filter(|output| output.status.success()).and_then(|output| String::from_utf8(output.stdout).ok());
     listed.filter(|list| list.lines().count() > 20).unwrap_or_else(|| {
         let mut list = String::new();
         for n in 0..400 {

@@ -48,11 +48,12 @@ async fn a_record_that_is_not_there_says_why(backend: Backend) {
 async fn a_bare_value_never_renders_in_a_browser(backend: Backend) {
     let gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
-    topic.produce(&json!([
-        { "value": { "a": [1, 2] } }, { "value": "<script>alert(1)</script>" }, { "value_base64": "PGI+/wA=" },
-        { "value": null }, { "value_base64": "" },
-    ]))
-    .await;
+    topic
+        .produce(&json!([
+            { "value": { "a": [1, 2] } }, { "value": "<script>alert(1)</script>" }, { "value_base64": "PGI+/wA=" },
+            { "value": null }, { "value_base64": "" },
+        ]))
+        .await;
     let value = async |offset: u64| -> Answer {
         let answer = gateway.get(&topic.path(&format!("/partitions/0/records/{offset}/value"))).send().await;
         assert!(answer.header("content-disposition").is_some_and(|value| value.starts_with("attachment")));

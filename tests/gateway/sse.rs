@@ -203,7 +203,10 @@ async fn a_stream_sees_partitions_that_are_added(backend: Backend) {
     topic.grow_to(3).await;
     topic.count(2, 0..3).await;
     let seen = places(&stream.records(3).await);
-    assert_eq!(seen.iter().map(|(_, partition, offset)| (*partition, *offset)).collect::<Vec<_>>(), [(2, 0), (2, 1), (2, 2)]);
+    assert_eq!(
+        seen.iter().map(|(_, partition, offset)| (*partition, *offset)).collect::<Vec<_>>(),
+        [(2, 0), (2, 1), (2, 2)]
+    );
     let resumed = topic.resume("", &before).await.records(3).await;
     assert_eq!(places(&resumed), seen, "an old id reads them too");
 }

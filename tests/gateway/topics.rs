@@ -75,10 +75,7 @@ async fn a_new_topic_tells_its_partitions_and_their_bounds(backend: Backend) {
     let told = topic.describe().await;
     assert_eq!(told["partition_count"], 2);
     let empty = &told["partitions"][0];
-    assert_eq!(
-        empty,
-        &json!({ "partition": 0, "log_start_offset": 0, "high_watermark": 0, "bytes": 0, "records": 0 })
-    );
+    assert_eq!(empty, &json!({ "partition": 0, "log_start_offset": 0, "high_watermark": 0, "bytes": 0, "records": 0 }));
     let filled = &told["partitions"][1];
     assert_eq!(filled["high_watermark"], 3);
     assert_eq!(filled["records"], 3);
@@ -205,8 +202,7 @@ async fn names_outside_the_alphabet_are_refused(backend: Backend) {
     let longest = "x".repeat(249);
     put(&gateway, &longest, &json!({})).await.is(201);
     let too_long = "x".repeat(250);
-    let names =
-        ["__internal", "a%20b", "a%2Fb", "%00", "%252e", "caf%C3%A9", "a:b", "%EF%BC%8E", "a'b", &too_long];
+    let names = ["__internal", "a%20b", "a%2Fb", "%00", "%252e", "caf%C3%A9", "a:b", "%EF%BC%8E", "a'b", &too_long];
     for name in names {
         let answer = put(&gateway, name, &json!({})).await;
         answer.refused_write(400, "invalid_name");

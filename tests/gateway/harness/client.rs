@@ -119,12 +119,13 @@ impl Call {
 
     /// Sends and reads the whole answer, or says that the connection broke.
     pub(crate) async fn try_send(self) -> Result<Answer, reqwest::Error> {
-        soon("a whole answer", async {
+        // Boxed, because a test joins many of them in one future.
+        let whole = Box::pin(async {
             let response = self.0.send().await?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             Ok(Answer { status, headers, body: response.bytes().await? }.checked())
-        })
-        .await
+        });
+        soon("a whole answer", whole).await
     }
 
     /// Sends and returns as soon as the head of the answer is there.
