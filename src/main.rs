@@ -1,1 +1,60 @@
-fn main() {}
+//! The binary: configuration, logging, signals; then the app.
+
+use std::process::ExitCode;
+use std::process::exit;
+
+use tidegate::app;
+use tidegate::config;
+use tidegate::http;
+use tidegate::telemetry;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
+
+/// Many small allocations of short life on many threads: what the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit status of a start that was refused, as for a command line that does not parse.
+const REFUSED: u8 = 2;
+/// Exit status of a process that ended at a second signal, with requests under way.
+const CUT_SHORT: i32 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let config = config::from_command_line();
+    if let Err(error) = telemetry::start(&config.telemetry) {
+        eprintln!("tidegate: {error}");
+        return ExitCode::from(REFUSED);
+    }
+    let listener = match http::server::bind(config.listen) {
+        Ok(listener) => listener,
+        Err(error) => {
+            eprintln!("tidegate: cannot listen on {}: {error}", config.listen);
+            return ExitCode::from(REFUSED);
+        }
+    };
+    match app::run(config, listener, told_to_stop()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends at the first SIGINT or SIGTERM. The second ends the process at once.
+async fn told_to_stop() {
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened for");
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened for");
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tidegate::tasks::Tasks::default().spawn("second signal", async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        exit(CUT_SHORT);
+    });
+}

@@ -1,0 +1,68 @@
+//! The composition root: builds the floors from the bottom up, runs the node, and takes it down. The order of the lines
+//! of [`run`] is the order of shutdown.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::config::Config;
+use crate::http;
+use crate::http::ops::Ops;
+use crate::http::ops::Readiness;
+use crate::tasks::Tasks;
+
+/// What the server may take beyond its own bound to see connections out.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// Runs the node on `listener` until `stop` ends, then takes it down in order. Prints `listening on http://ADDR` on
+/// standard output once it takes requests.
+///
+/// # Errors
+/// What kept it from starting, or made it end unasked.
+pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the listener has no address")?;
+    let server = Tasks::default(); // stops first: its token is what drains
+    let draining = server.stopping().clone();
+    let limits = Arc::new(config.http.limits.clone());
+    let ops = Ops { readiness: Arc::new(Process), draining: draining.clone(), limits };
+    let front = http::front(http::router(OpenApiRouter::new(), ops), &config.http);
+    let drain_max = config.http.server.drain_max;
+    server.spawn_essential("http", {
+        let serving = http::server::serve(listener, front, config.http.server, draining);
+        async move {
+            serving.await;
+            Ok::<_, std::convert::Infallible>(())
+        }
+    });
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "listening on {address} without authentication: whoever reaches it may read and write everything"
+        );
+    }
+    println!("listening on http://{address}");
+
+    let outcome = tokio::select! {
+        () = stop => Ok(()),
+        failure = server.failed() => Err(failure),
+    };
+    tracing::info!("shutting down");
+    if let Err(late) = server.stop(drain_max + CLOSE_MAX).await {
+        tracing::error!("{late}");
+    }
+    outcome.context("the node ended unasked")
+}
+
+/// Ready as long as the process runs: there is nothing below it yet.
+struct Process;
+
+#[async_trait]
+impl Readiness for Process {
+    async fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! The one list of ways to say no. A variant exists only where a caller would act differently; every way of speaking
+//! owns one exhaustive table from it.
+
+use crate::log::AppendError;
+use crate::log::ReadError;
+use crate::model::cursor::Cursor;
+use crate::model::name::TopicName;
+use crate::model::topic::Topic;
+use crate::store::contract::Refused;
+use crate::store::error::StoreError;
+
+/// A position that cannot be read, and what can.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: u32,
+    /// What was asked for.
+    pub requested_offset: u64,
+    /// The first offset still kept.
+    pub log_start_offset: u64,
+    /// One past the last record.
+    pub high_watermark: u64,
+}
+
+/// Why an operation was not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No topic of that name.
+    #[error("there is no topic `{0}`")]
+    UnknownTopic(TopicName),
+    /// The topic has no such partition.
+    #[error("topic `{topic}` has {partition_count} partitions, numbered from 0; there is no partition {partition}")]
+    UnknownPartition {
+        /// The topic.
+        topic: TopicName,
+        /// The number asked for.
+        partition: u32,
+        /// How many there are.
+        partition_count: u32,
+    },
+    /// Nothing is at that offset yet.
+    #[error("nothing is at offset {} of partition {} yet: the next record will get offset {}",
+        .0.requested_offset, .0.partition, .0.high_watermark)]
+    UnknownOffset(Unreadable),
+    /// A topic of that name exists with other settings.
+    #[error("topic `{}` exists with other settings: send those of `current`, or change it with PATCH", .0.name)]
+    TopicExists(Box<Topic>),
+    /// Partitions cannot be taken away.
+    #[error("topic `{}` has {} partitions, and their number can only grow", .0.name, .0.config.partition_count)]
+    PartitionsShrink(Box<Topic>),
+    /// All topics together would have too many partitions.
+    #[error("all topics together may have {limit} partitions: delete topics, or raise --max-partitions")]
+    QuotaExceeded {
+        /// The bound.
+        limit: u64,
+    },
+    /// One read covers too many partitions.
+    #[error(
+        "one read covers at most {limit} partitions and this would be {found}: name some with `partition`, or use `key`"
+    )]
+    TooManyPartitions {
+        /// The bound.
+        limit: usize,
+        /// What was asked for.
+        found: usize,
+    },
+    /// A cursor that is not one, or not of this read.
+    #[error("{0}")]
+    InvalidCursor(String),
+    /// Retention has passed a position. `cursor` goes on behind the gap.
+    #[error("records from the requested position on are no longer kept: go on with `cursor`")]
+    OffsetExpired {
+        /// Where, and what is kept.
+        partitions: Vec<Unreadable>,
+        /// The same position with each gap left out.
+        cursor: Box<Cursor>,
+    },
+    /// A position lies beyond the end.
+    #[error("the requested position is beyond the high watermark")]
+    OffsetOutOfRange(Vec<Unreadable>),
+    /// The topic of a cursor was deleted and made anew.
+    #[error("topic `{topic}` was deleted and made anew since this cursor was given: go on with `cursor`")]
+    TopicRecreated {
+        /// The topic.
+        topic: TopicName,
+        /// Its partitions now, with the offsets that were asked of the former ones.
+        partitions: Vec<Unreadable>,
+        /// The beginning of the new topic, and the same position in the others.
+        cursor: Box<Cursor>,
+    },
+    /// The idempotency key came with another request.
+    #[error("this Idempotency-Key was used with another request: use a new key for a new request")]
+    IdempotencyKeyReused,
+    /// Too much is waiting. Nothing was written.
+    #[error("too many records are waiting to be written")]
+    Overloaded,
+    /// This node is stopping. Nothing was written.
+    #[error("this node is stopping")]
+    Draining,
+    /// The disk is full. Nothing was written.
+    #[error("the disk of the gateway is full: records can be read, not written, until there is room again")]
+    StorageFull,
+    /// The database does not answer. Nothing was written.
+    #[error("the database is not available")]
+    DatabaseUnavailable,
+    /// The records may be in the log or not.
+    #[error("the connection to the database broke during the commit: the records may be written or not")]
+    OutcomeUnknown,
+    /// Something is wrong with us. The detail is for our log only.
+    #[error("something is wrong inside the gateway; its log says what, under the request id")]
+    Internal(String),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::StorageFull,
+            StoreError::Unavailable(_) => Self::DatabaseUnavailable,
+            StoreError::Indefinite(_) => Self::OutcomeUnknown,
+            StoreError::Corrupt(what) => Self::Internal(what.to_string()),
+        }
+    }
+}
+
+impl Error {
+    /// What a failed append means, for a request over `topics`.
+    pub(super) fn from_append(error: AppendError, topics: &[Topic]) -> Self {
+        match error {
+            AppendError::Overloaded => Self::Overloaded,
+            AppendError::Closed => Self::Draining,
+            AppendError::Store(error) => error.into(),
+            AppendError::Refused(Refused::KeyReused) => Self::IdempotencyKeyReused,
+            AppendError::Refused(Refused::UnknownPartition(id)) => {
+                match topics.iter().find(|topic| topic.id == id.topic) {
+                    Some(topic) => Self::UnknownTopic(topic.name.clone()),
+                    None => Self::Internal(format!("a write to partition {id}, which it did not name")),
+                }
+            }
+            AppendError::Refused(Refused::Replayed(_)) => Self::Internal("a replay is no refusal".to_owned()),
+        }
+    }
+
+    /// What a failed read of one topic means where there is no more to say.
+    pub(super) fn from_read(error: ReadError, topic: &TopicName) -> Self {
+        match error {
+            ReadError::Gone => Self::UnknownTopic(topic.clone()),
+            ReadError::Store(error) => error.into(),
+            ReadError::Expired | ReadError::OutOfRange => {
+                Self::Internal(format!("a read of `{topic}` left its bounds"))
+            }
+        }
+    }
+}

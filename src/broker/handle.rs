@@ -1,0 +1,77 @@
+//! The broker's handle: what its operations work with. The operations stand beside it, a file each.
+
+use std::sync::Arc;
+
+use crate::broker::catalog::Catalog;
+use crate::broker::error::Error;
+use crate::log::Logs;
+use crate::model::limits::Limits;
+use crate::store::contract::Store;
+use crate::tasks;
+
+/// How the gateway behaves where callers leave it open.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether the first produce to a topic makes it.
+    pub auto_create_topics: bool,
+    /// How many partitions a topic gets that names no number.
+    pub default_partitions: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { auto_create_topics: true, default_partitions: 1 }
+    }
+}
+
+/// The handle that all front ends hold. A clone is the same broker.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    logs: Logs,
+    catalog: Catalog,
+    limits: Limits,
+    options: Options,
+}
+
+impl Broker {
+    /// A broker over logs that run.
+    pub fn new(store: Arc<dyn Store>, logs: Logs, limits: Limits, options: Options) -> Self {
+        let catalog = Catalog::new(Arc::clone(&store));
+        Self { inner: Arc::new(Inner { store, logs, catalog, limits, options }) }
+    }
+
+    pub(super) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.inner.store)
+    }
+
+    pub(super) fn logs(&self) -> &Logs {
+        &self.inner.logs
+    }
+
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The bounds of requests.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`] if not.
+    pub async fn check_ready(&self) -> Result<(), Error> {
+        let store = self.store();
+        Ok(tasks::run(async move { store.ping().await }).await?)
+    }
+}

@@ -1,0 +1,14 @@
+//! What the gateway does, free of HTTP: the operations that every way of speaking shares.
+
+mod catalog;
+pub mod error;
+mod handle;
+pub mod partitioner;
+mod positions;
+pub mod produce;
+pub mod read;
+pub mod reader;
+pub mod topics;
+
+pub use handle::Broker;
+pub use handle::Options;

@@ -1,0 +1,309 @@
+//! Flags and environment, and nothing else that knows of them: each floor's options are filled here, with a sentence for
+//! every value that cannot be. A flag wins over its environment variable, both over the default.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap::value_parser;
+
+use crate::http;
+use crate::http::origins::parse_origin;
+use crate::model::limits::Limits;
+use crate::telemetry;
+
+/// All there is to know before the node starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 picks one.
+    pub listen: SocketAddr,
+    /// How the gateway meets its clients.
+    pub http: http::Options,
+    /// What is logged, and how.
+    pub telemetry: telemetry::Options,
+}
+
+/// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
+/// that is asked for.
+pub fn from_command_line() -> Config {
+    Cli::parse().into()
+}
+
+/// Partitioned, durable, replayable event logs over plain HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (also without any command)
+    Serve(Box<Serve>),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` tells it
+    #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    #[command(flatten, next_help_heading = "Browsers and names")]
+    names: Names,
+    #[command(flatten, next_help_heading = "Limits of requests")]
+    limits: LimitFlags,
+    #[command(flatten, next_help_heading = "Connections")]
+    connections: Connections,
+    #[command(flatten, next_help_heading = "Logging")]
+    logging: Logging,
+}
+
+#[derive(Debug, Args)]
+struct Names {
+    /// A name that may stand in `Host`, beside loopback and the addresses listened on (repeatable, or comma-separated)
+    #[arg(long, env = "TIDEGATE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',', value_parser = host_name)]
+    allowed_host: Vec<String>,
+    /// Where the gateway is found from outside, such as https://events.example.com: pages there are its own (repeatable)
+    #[arg(long, env = "TIDEGATE_PUBLIC_URL", value_name = "URL", value_delimiter = ',', value_parser = parse_origin)]
+    public_url: Vec<String>,
+    /// Origin of other web pages that may use the gateway, such as https://app.example.com (repeatable)
+    #[arg(long, env = "TIDEGATE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = parse_origin)]
+    cors_origin: Vec<String>,
+}
+
+/// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
+const BYTES_MAX: u64 = 1 << 30;
+
+#[derive(Debug, Args)]
+struct LimitFlags {
+    /// Key, headers and value of one record together, in bytes
+    #[arg(long, env = "TIDEGATE_RECORD_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().record_bytes as u64,
+        value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
+    record_bytes_max: u64,
+    /// Body of one request, in bytes (a streamed NDJSON has no bound)
+    #[arg(long, env = "TIDEGATE_REQUEST_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().request_bytes as u64,
+        value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
+    request_bytes_max: u64,
+    /// Records in one request
+    #[arg(long, env = "TIDEGATE_REQUEST_RECORDS_MAX", value_name = "N", default_value_t = Limits::default().request_records as u64,
+        value_parser = value_parser!(u64).range(1..=1_000_000))]
+    request_records_max: u64,
+    /// Key of a record, in bytes
+    #[arg(long, env = "TIDEGATE_KEY_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().key_bytes as u64,
+        value_parser = value_parser!(u64).range(1..=1 << 20))]
+    key_bytes_max: u64,
+    /// Headers of one record
+    #[arg(long, env = "TIDEGATE_RECORD_HEADERS_MAX", value_name = "N", default_value_t = Limits::default().record_headers as u64,
+        value_parser = value_parser!(u64).range(0..=10_000))]
+    record_headers_max: u64,
+    /// Names and values of one record's headers together, in bytes
+    #[arg(long, env = "TIDEGATE_RECORD_HEADER_BYTES_MAX", value_name = "BYTES",
+        default_value_t = Limits::default().record_header_bytes as u64, value_parser = value_parser!(u64).range(0..=1 << 20))]
+    record_header_bytes_max: u64,
+    /// Levels of arrays and objects in a JSON value
+    #[arg(long, env = "TIDEGATE_JSON_DEPTH_MAX", value_name = "N", default_value_t = Limits::default().json_depth as u64,
+        value_parser = value_parser!(u64).range(1..=127))]
+    json_depth_max: u64,
+    /// Records in one answer
+    #[arg(long, env = "TIDEGATE_MAX_RECORDS", value_name = "N", default_value_t = Limits::default().max_records as u64,
+        value_parser = value_parser!(u64).range(1..=1_000_000))]
+    max_records: u64,
+    /// Records of one answer together, in bytes
+    #[arg(long, env = "TIDEGATE_MAX_BYTES", value_name = "BYTES", default_value_t = Limits::default().max_bytes as u64,
+        value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
+    max_bytes: u64,
+    /// Longest wait of a long poll, in milliseconds
+    #[arg(long, env = "TIDEGATE_WAIT_MS_MAX", value_name = "MS", default_value_t = Limits::default().wait_ms,
+        value_parser = value_parser!(u64).range(0..=900_000))]
+    wait_ms_max: u64,
+    /// Partitions of all topics together
+    #[arg(long, env = "TIDEGATE_PARTITIONS_MAX", value_name = "N", default_value_t = Limits::default().partitions,
+        value_parser = value_parser!(u64).range(1..=100_000_000))]
+    partitions_max: u64,
+}
+
+#[derive(Debug, Args)]
+struct Connections {
+    /// Connections at once; beyond it new ones wait
+    #[arg(long, env = "TIDEGATE_CONNECTIONS_MAX", value_name = "N",
+        default_value_t = http::server::Options::default().connections_max as u64,
+        value_parser = value_parser!(u64).range(1..=10_000_000))]
+    connections_max: u64,
+    /// How long the head of a request may take, in milliseconds
+    #[arg(long, env = "TIDEGATE_HEADER_READ_MS_MAX", value_name = "MS",
+        default_value_t = ms(http::server::Options::default().header_read_max),
+        value_parser = value_parser!(u64).range(100..=3_600_000))]
+    header_read_ms_max: u64,
+    /// How long a connection may be silent between requests, in milliseconds
+    #[arg(long, env = "TIDEGATE_IDLE_MS_MAX", value_name = "MS",
+        default_value_t = ms(http::server::Options::default().idle_max),
+        value_parser = value_parser!(u64).range(100..=3_600_000))]
+    idle_ms_max: u64,
+    /// How long a client may read nothing while there is something to read, in milliseconds
+    #[arg(long, env = "TIDEGATE_WRITE_STALL_MS_MAX", value_name = "MS",
+        default_value_t = ms(http::server::Options::default().write_stall_max),
+        value_parser = value_parser!(u64).range(100..=3_600_000))]
+    write_stall_ms_max: u64,
+    /// How long requests under way may take when the gateway shuts down, in milliseconds
+    #[arg(long, env = "TIDEGATE_DRAIN_MS_MAX", value_name = "MS",
+        default_value_t = ms(http::server::Options::default().drain_max),
+        value_parser = value_parser!(u64).range(0..=3_600_000))]
+    drain_ms_max: u64,
+}
+
+#[derive(Debug, Args)]
+struct Logging {
+    /// How log lines look
+    #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// What is logged: a level (error, warn, info, debug, trace), or `info,tidegate::http=debug`
+    #[arg(long, env = "TIDEGATE_LOG", value_name = "FILTER", default_value_t = telemetry::Options::default().filter)]
+    log: String,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines of text
+    Text,
+    /// A JSON object per line
+    Json,
+}
+
+impl From<Cli> for Config {
+    fn from(cli: Cli) -> Self {
+        let serve = match cli.command {
+            Some(Command::Serve(serve)) => *serve,
+            None => cli.serve,
+        };
+        let format = match serve.logging.log_format {
+            LogFormat::Text => telemetry::Format::Text,
+            LogFormat::Json => telemetry::Format::Json,
+        };
+        Self {
+            listen: serve.listen,
+            http: http::Options {
+                allowed_hosts: serve.names.allowed_host,
+                public_urls: serve.names.public_url,
+                cors_origins: serve.names.cors_origin,
+                limits: serve.limits.into(),
+                server: serve.connections.into(),
+            },
+            telemetry: telemetry::Options { format, filter: serve.logging.log },
+        }
+    }
+}
+
+impl From<LimitFlags> for Limits {
+    fn from(flags: LimitFlags) -> Self {
+        Self {
+            record_bytes: count(flags.record_bytes_max),
+            request_bytes: count(flags.request_bytes_max),
+            request_records: count(flags.request_records_max),
+            key_bytes: count(flags.key_bytes_max),
+            record_headers: count(flags.record_headers_max),
+            record_header_bytes: count(flags.record_header_bytes_max),
+            json_depth: count(flags.json_depth_max),
+            max_records: count(flags.max_records),
+            max_bytes: count(flags.max_bytes),
+            wait_ms: flags.wait_ms_max,
+            partitions: flags.partitions_max,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Connections> for http::server::Options {
+    fn from(flags: Connections) -> Self {
+        Self {
+            connections_max: count(flags.connections_max),
+            header_read_max: Duration::from_millis(flags.header_read_ms_max),
+            idle_max: Duration::from_millis(flags.idle_ms_max),
+            write_stall_max: Duration::from_millis(flags.write_stall_ms_max),
+            drain_max: Duration::from_millis(flags.drain_ms_max),
+            ..Self::default()
+        }
+    }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).expect("the parser's bound fits")
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("a default is short")
+}
+
+/// A name as it may stand in `Host`, without a port.
+fn host_name(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let is_address = bare.parse::<IpAddr>().is_ok();
+    let is_name = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b));
+    match (is_address, is_name) {
+        (true, _) if bare.parse::<Ipv4Addr>().is_ok() => Ok(bare.to_owned()),
+        (true, _) => Ok(format!("[{bare}]")),
+        (false, true) => Ok(text.to_owned()),
+        (false, false) => {
+            Err(format!("`{text}` is not a host name: letters, digits, `.`, `-` and `_`, without a port"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &[&str]) -> Result<Config, clap::Error> {
+        Cli::try_parse_from([&["tidegate"], line].concat()).map(Config::from)
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_the_default() {
+        for line in [&["--listen", "127.0.0.1:0"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            assert_eq!(parse(line).expect("good").listen.port(), 0);
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_floors() {
+        let config = parse(&[]).expect("good");
+        assert_eq!(config.http.limits, Limits::default());
+        assert_eq!(config.http.server.idle_max, http::server::Options::default().idle_max);
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        for line in [
+            &["--listen", "8080"][..],
+            &["--cors-origin", "*"],
+            &["--cors-origin", "null"],
+            &["--allowed-host", "a:80"],
+            &["--record-bytes-max", "0"],
+            &["--idle-ms-max", "-1"],
+            &["--nonsense"],
+        ] {
+            assert!(parse(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_a_variable() {
+        for argument in Cli::command().get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+            let name = argument.get_long().expect("a long flag").to_uppercase().replace('-', "_");
+            assert_eq!(argument.get_env().and_then(|v| v.to_str()), Some(format!("TIDEGATE_{name}").as_str()));
+        }
+    }
+}

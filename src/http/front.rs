@@ -1,0 +1,355 @@
+//! What every request passes, in one place and in this order: it gets an id; it must fit the limits of a head; its `Host`
+//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; then it is
+//! routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
+//! body.
+//!
+//! One function and no stack of layers: a layer costs a boxed future per request, and the order here matters.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::Method;
+use axum::http::Request;
+use axum::http::StatusCode;
+use axum::http::Uri;
+use axum::http::header;
+use axum::http::uri::PathAndQuery;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http_body::Body as HttpBody;
+use tower::Service;
+
+use crate::http::hosts::Hosts;
+use crate::http::kit::context::Context;
+use crate::http::kit::context::RequestId;
+use crate::http::kit::media::names_event_stream;
+use crate::http::kit::problem::Outcome;
+use crate::http::kit::problem::Problem;
+use crate::http::kit::problem_codes::Code;
+use crate::http::kit::query::invalid;
+use crate::http::origins::CrossOrigin;
+use crate::http::origins::Origins;
+use crate::http::origins::is_preflight;
+use crate::model::limits::Limits;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const VARY_READS: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Origin, Authorization");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// Bounds of `retry:` in an event stream that only says a passing problem, in milliseconds: at random, so that those who
+/// were turned away together do not come back together.
+const STREAM_RETRY_MS: std::ops::RangeInclusive<u32> = 2_000..=10_000;
+
+/// What stands before the router.
+pub struct Front {
+    router: Router,
+    hosts: Hosts,
+    origins: Origins,
+    limits: Limits,
+    /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
+    next_id: AtomicU64,
+    draining: AtomicBool,
+}
+
+/// What the way out needs to know of the request.
+struct Asked {
+    request_id: RequestId,
+    method: Method,
+    uri: Uri,
+}
+
+impl Asked {
+    fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    fn is_write(&self) -> bool {
+        !self.is_read() && self.method != Method::OPTIONS
+    }
+
+    fn is_api(&self) -> bool {
+        is_api(self.uri.path())
+    }
+}
+
+fn is_api(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/")
+}
+
+/// Asked for by machines that know an address and no name, and telling nothing.
+fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/healthz/" | "/readyz/")
+}
+
+impl Front {
+    /// Puts the rules before `router`.
+    pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits) -> Self {
+        let next_id = AtomicU64::new(fastrand::u64(..));
+        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on every new request is refused with `draining`, health excepted.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Answers one request that came in on the address `local`.
+    pub(crate) async fn answer<B>(&self, mut request: Request<B>, local: IpAddr) -> Response
+    where
+        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let asked = Asked {
+            request_id: self.request_id(request.headers()),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+        };
+        let mut cross_origin = None;
+        let mut response = match self.admit(&request, local, &mut cross_origin) {
+            Err(answer) => answer,
+            Ok(()) => {
+                without_trailing_slash(request.uri_mut());
+                let head_only = asked.method == Method::HEAD;
+                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only });
+                self.route(request.map(Body::new), &asked).await
+            }
+        };
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
+            response = other_method(&response, &asked);
+        }
+        finish(response, &asked, cross_origin)
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> RequestId {
+        let given = headers.get(X_REQUEST_ID).and_then(RequestId::accept);
+        given.unwrap_or_else(|| RequestId::from_number(self.next_id.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The rules before routing. `Err` is an answer, mostly a refusal; what is known of the page stays in `cross_origin`
+    /// either way, so that the page can read the refusal.
+    fn admit<B>(
+        &self,
+        request: &Request<B>,
+        local: IpAddr,
+        cross_origin: &mut Option<CrossOrigin>,
+    ) -> Result<(), Response> {
+        let refuse = IntoResponse::into_response;
+        let (headers, uri) = (request.headers(), request.uri());
+        self.fits(headers, uri).map_err(refuse)?;
+        if request.method() == Method::CONNECT {
+            return Err(no_proxy().into_response());
+        }
+        let health = is_health(uri.path());
+        let host = host(headers, uri);
+        if !health {
+            let host = host.clone().map_err(refuse)?;
+            let named = uri.authority().map_or(host, |authority| authority.as_str());
+            if !self.hosts.allow(host, local) || !self.hosts.allow(named, local) {
+                let detail = "The gateway does not answer to the name in `Host`.";
+                return Err(Problem::new(Code::HostNotAllowed, detail).into_response());
+            }
+        }
+        let plain_page = matches!(*request.method(), Method::GET | Method::HEAD) && !is_api(uri.path());
+        let host = host.unwrap_or_default();
+        *cross_origin = self.origins.judge(headers, host, plain_page).map_err(refuse)?;
+        if let Some(cross_origin) = cross_origin
+            && is_preflight(request.method(), headers)
+        {
+            return Err(cross_origin.preflight(headers));
+        }
+        if self.draining.load(Ordering::Acquire) && !health {
+            return Err(draining(request.method(), uri, headers).into_response());
+        }
+        Ok(())
+    }
+
+    /// The limits of a request's head. hyper has limits of its own, a little wider, and answers those without a body.
+    fn fits(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Problem> {
+        let limits = &self.limits;
+        let uri_bytes = uri.path_and_query().map_or(0, |path| path.as_str().len());
+        if uri_bytes > limits.uri_bytes {
+            return Err(beyond(Code::UriTooLong, "Path and query", limits.uri_bytes, "bytes"));
+        }
+        if headers.len() > limits.headers {
+            return Err(beyond(Code::HeadersTooLarge, "The request", limits.headers, "headers"));
+        }
+        let mut all = 0;
+        for (name, value) in headers {
+            let bytes = name.as_str().len() + value.len();
+            if bytes > limits.header_bytes {
+                return Err(beyond(Code::HeadersTooLarge, "One header", limits.header_bytes, "bytes"));
+            }
+            all += bytes;
+        }
+        if all > limits.headers_bytes {
+            return Err(beyond(Code::HeadersTooLarge, "All headers together", limits.headers_bytes, "bytes"));
+        }
+        Ok(())
+    }
+
+    /// Calls the router. A panic in a handler ends this request and nothing else.
+    async fn route(&self, request: Request<Body>, asked: &Asked) -> Response {
+        let answer = self.router.clone().call(request);
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            // The panic itself was logged by its hook. How far a write had come nobody knows.
+            Err(_) if asked.is_write() => Problem::new(
+                Code::OutcomeUnknown,
+                "The gateway failed on this request, which may have been carried out or not.",
+            )
+            .into_response(),
+            Err(_) => Problem::new(Code::Internal, "The gateway failed on this request.").into_response(),
+        }
+    }
+}
+
+/// Whom the request is for. HTTP/1.1 says it in exactly one `Host`; HTTP/2 mostly in `:authority`, which is in the URI.
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Problem> {
+    let mut given = headers.get_all(header::HOST).iter();
+    let host = match (given.next(), given.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        (None, _) => uri.authority().map(|authority| authority.as_str()),
+        (Some(_), Some(_)) => None,
+    };
+    host.ok_or_else(|| invalid("host", "A request has exactly one `Host`, in ASCII."))
+}
+
+fn beyond(code: Code, what: &str, limit: usize, unit: &str) -> Problem {
+    Problem::new(code, format!("{what} may have {limit} {unit} at most.")).with("limit", limit)
+}
+
+fn no_proxy() -> Problem {
+    let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    Problem::new(Code::MethodNotAllowed, "The gateway is no proxy.").header(header::ALLOW, allow)
+}
+
+fn draining(method: &Method, uri: &Uri, headers: &HeaderMap) -> Problem {
+    let problem = Problem::new(Code::Draining, "This node is shutting down.");
+    // A browser's EventSource never comes back after a 503.
+    let stream = method == Method::GET
+        && is_api(uri.path())
+        && uri.path().trim_end_matches('/').ends_with("/records")
+        && names_event_stream(uri.query(), headers);
+    if stream { problem.as_event_stream() } else { problem }
+}
+
+/// `/v1/topics/` is `/v1/topics`. The pages of Swagger UI are left alone: their links are relative to `/docs/`.
+fn without_trailing_slash(uri: &mut Uri) {
+    let path = uri.path();
+    if path.len() < 2 || !path.ends_with('/') || path.starts_with("/docs/") {
+        return;
+    }
+    let path = &path[..path.len() - 1];
+    let shorter = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    if let Ok(shorter) = shorter {
+        parts.path_and_query = Some(shorter);
+        *uri = Uri::from_parts(parts).expect("only the path became shorter");
+    }
+}
+
+/// The router knows the path but not the method: an OPTIONS is answered with the methods there are, anything else is
+/// refused with them.
+fn other_method(response: &Response, asked: &Asked) -> Response {
+    let known = response.headers().get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or_default();
+    let mut methods: Vec<_> = known.split(',').map(str::trim).filter(|method| !method.is_empty()).collect();
+    methods.push("OPTIONS");
+    let methods = methods.join(", ");
+    let allow = HeaderValue::try_from(methods.as_str()).expect("methods and commas are a header value");
+    if asked.method == Method::OPTIONS {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response();
+    }
+    let detail = if asked.method == Method::POST && is_topic(asked.uri.path()) {
+        format!(
+            "A topic is made with PUT; records are sent with POST to …/records, one raw value to …/values. The path \
+             itself knows {methods}."
+        )
+    } else {
+        format!("The path knows {methods}.")
+    };
+    Problem::new(Code::MethodNotAllowed, detail).header(header::ALLOW, allow).into_response()
+}
+
+/// `/v1/topics/{topic}`: where those who are new here try to produce.
+fn is_topic(path: &str) -> bool {
+    let name = path.strip_prefix("/v1/topics/").map(|rest| rest.trim_end_matches('/'));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
+/// What every answer carries.
+fn finish(mut response: Response, asked: &Asked, cross_origin: Option<CrossOrigin>) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let body = tell(problem, asked);
+        let length = body.len();
+        *response.body_mut() = Body::from(body);
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    if asked.method == Method::HEAD {
+        headers_only(&mut response);
+    }
+    let is_api = asked.is_api();
+    let headers = response.headers_mut();
+    headers.insert(X_REQUEST_ID, asked.request_id.to_header());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if is_api {
+        if asked.is_read() {
+            headers.insert(header::VARY, VARY_READS);
+        }
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            headers.insert(header::CACHE_CONTROL, NO_STORE);
+        }
+    }
+    if let Some(cross_origin) = cross_origin {
+        cross_origin.mark(headers);
+    }
+    response
+}
+
+/// Writes the body of a refusal, and logs it where it is ours: here, once, and nowhere below.
+fn tell(mut problem: Problem, asked: &Asked) -> String {
+    // A refused write says that nothing was written, also where nothing would have been; only a handler that had begun
+    // to write can know otherwise, and says so.
+    let ours = problem.status() == StatusCode::INTERNAL_SERVER_ERROR;
+    if asked.is_write() && problem.outcome().is_none() && !ours {
+        problem = problem.not_written();
+    }
+    if ours || problem.outcome() == Some(Outcome::Unknown) {
+        tracing::error!(
+            request_id = asked.request_id.as_str(),
+            method = %asked.method,
+            path = asked.uri.path(),
+            code = problem.code().row().code,
+            "answered {}: {}", problem.status().as_u16(), problem.detail()
+        );
+    }
+    let json = problem.to_json(asked.request_id.as_str());
+    if problem.is_event_stream() {
+        format!("retry: {}\nevent: problem\ndata: {json}\n\n", fastrand::u32(STREAM_RETRY_MS))
+    } else {
+        json
+    }
+}
+
+/// The answer to a HEAD: the length that a GET would have, where it is known, and no body. HTTP/2 would send it.
+fn headers_only(response: &mut Response) {
+    let exact = response.body().size_hint().exact().filter(|length| *length > 0);
+    if let Some(length) = exact
+        && !response.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    *response.body_mut() = Body::empty();
+}

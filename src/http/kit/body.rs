@@ -1,0 +1,285 @@
+//! Reading a request's body: bounded in size, bounded in silence, and strict about what JSON it takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::FromRef;
+use axum::extract::FromRequest;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::header;
+use bytes::Bytes;
+use bytes::BytesMut;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::timeout;
+
+use crate::http::kit::media::ContentType;
+use crate::http::kit::problem::Problem;
+use crate::http::kit::problem_codes::Code;
+use crate::http::kit::query::invalid;
+use crate::model::limits::Limits;
+
+/// How long an ordinary body may be silent before the request is given up.
+pub const BODY_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a streamed body may be silent: its client sends when it has something.
+pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// A body that comes in pieces, as a stream of any length.
+pub struct Chunks {
+    body: Body,
+    idle_max: Duration,
+}
+
+impl Chunks {
+    /// Reads `body` piece by piece; a silence of `idle_max` ends it.
+    pub fn new(body: Body, idle_max: Duration) -> Self {
+        Self { body, idle_max }
+    }
+
+    /// The next piece; `None` after the last.
+    ///
+    /// # Errors
+    /// `request_timeout` after a silence; `invalid_parameter` if the body breaks off or is framed wrongly.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            match timeout(self.idle_max, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_trailers) => {} // trailers say nothing here
+                },
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => {
+                    tracing::debug!(%error, "a body broke off");
+                    return Err(invalid("body", "The body broke off before its end, or is framed wrongly."));
+                }
+                Err(_) => {
+                    let seconds = self.idle_max.as_secs();
+                    return Err(Problem::new(
+                        Code::RequestTimeout,
+                        format!("No byte of the body came for {seconds} seconds."),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Reads a whole body of at most `bytes_max` bytes. One whose announced length is more is refused without being read, so
+/// a client that asked `Expect: 100-continue` never sends it.
+///
+/// # Errors
+/// `request_too_large`, `request_timeout`, `unsupported_media_type` for a `Content-Encoding`.
+pub async fn read_all(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+    refuse_encoding(headers)?;
+    let announced = body.size_hint();
+    if announced.lower() > bytes_max as u64 {
+        return Err(too_large(bytes_max));
+    }
+    let mut chunks = Chunks::new(body, BODY_IDLE_MAX);
+    let Some(first) = chunks.next().await? else { return Ok(Bytes::new()) };
+    if announced.exact() == Some(first.len() as u64) {
+        return Ok(first); // the usual case: all of it came in one piece, and is not copied
+    }
+    // It grows with what comes, not with what was announced: an announcement costs the sender nothing.
+    let mut all = BytesMut::from(first);
+    loop {
+        if all.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        match chunks.next().await? {
+            Some(chunk) => all.extend_from_slice(&chunk),
+            None => return Ok(all.freeze()),
+        }
+    }
+}
+
+/// Refuses compressed bodies: they are not taken (yet), and taking them as they are would store something else.
+///
+/// # Errors
+/// `unsupported_media_type`.
+pub fn refuse_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            let detail = "A body is taken as it is, without Content-Encoding.";
+            Err(Problem::new(Code::UnsupportedMediaType, detail)
+                .with("accepted", ["identity"])
+                .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::RequestTooLarge, format!("The body is larger than {bytes_max} bytes.")).with("limit", bytes_max)
+}
+
+/// An extractor: the body as JSON. Taken are `application/json`, `…+json` and no type (curl's default form type counts
+/// as none). Types that are read so deny unknown fields.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<S, T> FromRequest<S> for Json<T>
+where
+    Arc<Limits>: FromRef<S>,
+    S: Send + Sync,
+    T: DeserializeOwned,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        parse_json(&json_body(request, state).await?).map(Json)
+    }
+}
+
+/// An extractor as [`Json`]; a body that is missing is the default.
+#[derive(Debug)]
+pub struct OptionalJson<T>(pub T);
+
+impl<S, T> FromRequest<S> for OptionalJson<T>
+where
+    Arc<Limits>: FromRef<S>,
+    S: Send + Sync,
+    T: DeserializeOwned + Default,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = json_body(request, state).await?;
+        if body.is_empty() { Ok(Self(T::default())) } else { parse_json(&body).map(Self) }
+    }
+}
+
+async fn json_body<S: Sync>(request: Request, state: &S) -> Result<Bytes, Problem>
+where
+    Arc<Limits>: FromRef<S>,
+{
+    let (parts, body) = request.into_parts();
+    ContentType::of(&parts.headers)?.require_json()?;
+    read_all(&parts.headers, body, Arc::<Limits>::from_ref(state).request_bytes).await
+}
+
+/// Reads JSON strictly.
+///
+/// # Errors
+/// `malformed_json` with line and column; `unknown_field` with the known ones; `missing_parameter` and
+/// `invalid_parameter` with the path of the member.
+pub fn parse_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
+    let error = match serde_json::from_slice(bytes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    if error.classify() != Category::Data {
+        return Err(malformed_json(&error));
+    }
+    // Read again for the path of the member: only what is refused pays for it.
+    let path = match serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(bytes)) {
+        Err(error) => error.path().to_string(),
+        Ok(_) => ".".to_owned(),
+    };
+    let parameter = if path == "." { "body".to_owned() } else { path };
+    let text = error.to_string();
+    // serde hands its findings over as text only.
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    if let Some(rest) = reason.strip_prefix("unknown field ") {
+        let mut names = rest.split('`').skip(1).step_by(2);
+        let field = names.next().unwrap_or_default().to_owned();
+        let known: Vec<_> = names.collect();
+        let detail = format!("There is no member `{field}`; there are {}.", known.join(", "));
+        return Err(Problem::new(Code::UnknownField, detail).with("field", parameter).with("known", known));
+    }
+    if let Some(rest) = reason.strip_prefix("missing field ") {
+        let field = rest.trim_matches('`').to_owned();
+        return Err(
+            Problem::new(Code::MissingParameter, format!("The member `{field}` is needed.")).with("parameter", field)
+        );
+    }
+    Err(Problem::new(Code::InvalidParameter, format!("{parameter}: {reason}.")).with("parameter", parameter))
+}
+
+/// The refusal of what does not parse, with line and column, counted from 1.
+pub fn malformed_json(error: &serde_json::Error) -> Problem {
+    let text = error.to_string();
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    let (line, column) = (error.line(), error.column());
+    Problem::new(Code::MalformedJson, format!("Not JSON: {reason} at line {line}, column {column}."))
+        .with("line", line)
+        .with("column", column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        amount: u8,
+        #[serde(default)]
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Item {
+        name: String,
+    }
+
+    fn refusal(body: &str) -> serde_json::Value {
+        let problem = parse_json::<Order>(body.as_bytes()).expect_err("a refusal");
+        serde_json::from_str(&problem.to_json("")).expect("JSON")
+    }
+
+    #[test]
+    fn members_are_named() {
+        let unknown = refusal(r#"{"amount":1,"itms":[]}"#);
+        assert_eq!(unknown["code"], "unknown_field");
+        assert_eq!(unknown["field"], "itms");
+        assert_eq!(unknown["known"], serde_json::json!(["amount", "items"]));
+        let deep = refusal(r#"{"amount":1,"items":[{"name":"a"},{"nam":"b"}]}"#);
+        assert_eq!((deep["code"].as_str(), deep["field"].as_str()), (Some("unknown_field"), Some("items[1].nam")));
+        assert_eq!(deep["known"], serde_json::json!(["name"]));
+        let missing = refusal("{}");
+        assert_eq!(
+            (missing["code"].as_str(), missing["parameter"].as_str()),
+            (Some("missing_parameter"), Some("amount"))
+        );
+        let wrong = refusal(r#"{"amount":300}"#);
+        assert_eq!((wrong["code"].as_str(), wrong["parameter"].as_str()), (Some("invalid_parameter"), Some("amount")));
+        assert_eq!(refusal("[1]")["code"], "invalid_parameter");
+    }
+
+    #[test]
+    fn what_is_not_json_says_where() {
+        let broken = refusal("{\n \"amount\": x}");
+        assert_eq!(broken["code"], "malformed_json");
+        assert_eq!((broken["line"].as_u64(), broken["column"].as_u64()), (Some(2), Some(12)));
+        for body in ["", "{", r#"{"amount":1} x"#, "\u{feff}{}", "\u{0}"] {
+            assert_eq!(refusal(body)["code"], "malformed_json", "{body:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        let read = async |size: usize| read_all(&HeaderMap::new(), Body::from(vec![b'x'; size]), 10).await;
+        assert_eq!(read(10).await.expect("fits").len(), 10);
+        assert_eq!(read(11).await.expect_err("too large").code(), Code::RequestTooLarge);
+        let pieces = futures_util::stream::iter(["abcdef", "ghijkl"].map(Ok::<_, std::convert::Infallible>));
+        let refused = read_all(&HeaderMap::new(), Body::from_stream(pieces), 10).await;
+        assert_eq!(refused.expect_err("too large").code(), Code::RequestTooLarge);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_body() {
+        let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>());
+        let refused = read_all(&HeaderMap::new(), silent, 10).await;
+        assert_eq!(refused.expect_err("silent").code(), Code::RequestTimeout);
+    }
+}

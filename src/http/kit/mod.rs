@@ -1,0 +1,9 @@
+//! What every way of speaking shares: refusals, strict requests, media types. Names the tools; no logic.
+
+pub mod body;
+pub mod context;
+pub mod media;
+pub mod path;
+pub mod problem;
+pub mod problem_codes;
+pub mod query;

@@ -1,0 +1,90 @@
+//! The gateway over HTTP: the only place that knows status codes. The routes of each way of speaking are mounted here,
+//! behind the one front that every request passes.
+
+pub mod kit;
+pub mod native;
+pub mod ops;
+pub mod origins;
+pub mod server;
+
+mod connection;
+mod front;
+mod hosts;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use crate::http::front::Front;
+use crate::http::hosts::Hosts;
+use crate::http::hosts::split_port;
+use crate::http::kit::problem::Problem;
+use crate::http::kit::problem_codes::Code;
+use crate::http::origins::Origins;
+use crate::model::limits::Limits;
+
+/// How the gateway meets its clients.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Names in `Host` that are served beside loopback and the addresses listened on.
+    pub allowed_hosts: Vec<String>,
+    /// What the gateway is called from outside, as origins ([`origins::parse_origin`]): pages there are our own, and
+    /// their hosts are allowed.
+    pub public_urls: Vec<String>,
+    /// Origins of other pages that may use the gateway ([`origins::parse_origin`]).
+    pub cors_origins: Vec<String>,
+    /// The bounds of requests.
+    pub limits: Limits,
+    /// How connections are treated.
+    pub server: server::Options,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tidegate",
+        version = "1.0.0",
+        description = "Partitioned, durable, replayable event logs over plain HTTP.\n\nRequests are strict: an unknown \
+                       parameter or member is refused by name. Answers are open: they may gain members. Every refusal is \
+                       a problem (RFC 9457) with `code` and `retry`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/", description = "This gateway")),
+    tags(
+        (name = "topics", description = "Named logs and their partitions"),
+        (name = "records", description = "Produce and consume"),
+        (name = "operations", description = "Is it well, and what are its bounds"),
+    ),
+    components(schemas(Problem))
+)]
+struct Contract;
+
+/// Everything the gateway answers, as one router and its OpenAPI document: the calls of `api`, those of operating it, and
+/// the pages.
+pub fn router(api: OpenApiRouter, ops: ops::Ops) -> Router {
+    let calls = OpenApiRouter::with_openapi(Contract::openapi()).merge(api).merge(ops::routes(ops));
+    let (router, document) = calls.split_for_parts();
+    router.merge(ops::documents::routes(&document)).merge(ops::pages::routes()).fallback(nothing_here)
+}
+
+/// The OpenAPI document alone, as it is published.
+pub fn document(api: OpenApiRouter, ops: ops::Ops) -> utoipa::openapi::OpenApi {
+    OpenApiRouter::with_openapi(Contract::openapi()).merge(api).merge(ops::routes(ops)).into_openapi()
+}
+
+/// Puts the front before a router.
+pub fn front(router: Router, options: &Options) -> Arc<Front> {
+    let public = options.public_urls.iter().filter_map(|url| url.split_once("://"));
+    let public = public.filter_map(|(_, authority)| split_port(authority)).map(|(host, _)| host.to_owned());
+    let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
+    let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
+    Arc::new(Front::new(router, hosts, origins, options.limits.clone()))
+}
+
+async fn nothing_here() -> Response {
+    Problem::new(Code::UnknownPath, "There is nothing at this path; `/docs` lists what there is.").into_response()
+}

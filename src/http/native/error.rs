@@ -1,0 +1,137 @@
+//! The table from what the broker refuses to what a client is told.
+
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::http::header;
+use serde::Serialize;
+
+use crate::broker::error::Error;
+use crate::broker::error::Unreadable;
+use crate::http::kit::problem::Problem;
+use crate::http::kit::problem_codes::Code;
+use crate::http::native::refusal::Refusal;
+use crate::http::native::refusal::RefusalKind;
+use crate::http::native::topics::TopicBody;
+use crate::model::cursor::Cursor;
+
+/// How long a client waits before it comes back to a gateway that is busy.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// How long before it comes back to one whose database is away.
+const AWAY: Duration = Duration::from_secs(2);
+
+/// How long before it tries to write again on a full disk.
+const FULL: Duration = Duration::from_secs(5);
+
+/// A position that cannot be read, as it is told.
+#[derive(Debug, Serialize)]
+pub struct UnreadableBody<'a> {
+    topic: &'a str,
+    partition: u32,
+    requested_offset: u64,
+    log_start_offset: u64,
+    high_watermark: u64,
+}
+
+impl<'a> From<&'a Unreadable> for UnreadableBody<'a> {
+    fn from(found: &'a Unreadable) -> Self {
+        Self {
+            topic: found.topic.as_str(),
+            partition: found.partition,
+            requested_offset: found.requested_offset,
+            log_start_offset: found.log_start_offset,
+            high_watermark: found.high_watermark,
+        }
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let detail = match &error {
+            Error::Internal(what) => {
+                tracing::error!("{what}");
+                sentence(&error.to_string())
+            }
+            _ => sentence(&error.to_string()),
+        };
+        let problem = |code| Problem::new(code, detail.clone());
+        match error {
+            Error::UnknownTopic(name) => problem(Code::UnknownTopic).with("topic", name.as_str()),
+            Error::UnknownPartition { topic, partition, partition_count } => problem(Code::UnknownPartition)
+                .with("topic", topic.as_str())
+                .with("partition", partition)
+                .with("partition_count", partition_count),
+            Error::UnknownOffset(found) => with_positions(problem(Code::UnknownOffset), &[found]),
+            Error::TopicExists(topic) => problem(Code::TopicExists).with("current", TopicBody::from(&*topic)),
+            Error::PartitionsShrink(topic) => problem(Code::PartitionsShrink).with("current", TopicBody::from(&*topic)),
+            Error::QuotaExceeded { limit } => problem(Code::QuotaExceeded).with("limit", limit),
+            Error::TooManyPartitions { limit, .. } => problem(Code::TooManyPartitions).with("limit", limit),
+            Error::InvalidCursor(_) => problem(Code::InvalidCursor),
+            Error::OffsetExpired { partitions, cursor } => {
+                go_on(with_positions(problem(Code::OffsetExpired), &partitions), &cursor)
+            }
+            Error::TopicRecreated { topic, partitions, cursor } => {
+                let problem = with_positions(problem(Code::TopicRecreated), &partitions);
+                go_on(problem.with("topic", topic.as_str()), &cursor)
+            }
+            Error::OffsetOutOfRange(partitions) => with_positions(problem(Code::OffsetOutOfRange), &partitions),
+            Error::IdempotencyKeyReused => problem(Code::IdempotencyKeyReused),
+            Error::Overloaded => problem(Code::Overloaded).retry_after(BUSY),
+            Error::Draining => problem(Code::Draining).retry_after(BUSY),
+            Error::StorageFull => problem(Code::StorageFull).retry_after(FULL),
+            Error::DatabaseUnavailable => problem(Code::DatabaseUnavailable).retry_after(AWAY),
+            Error::OutcomeUnknown => problem(Code::OutcomeUnknown).outcome_unknown(),
+            Error::Internal(_) => problem(Code::Internal),
+        }
+    }
+}
+
+fn with_positions(problem: Problem, partitions: &[Unreadable]) -> Problem {
+    let bodies: Vec<UnreadableBody<'_>> = partitions.iter().map(UnreadableBody::from).collect();
+    let problem = problem.with("partitions", bodies);
+    match partitions {
+        [only] => problem.with("log_start_offset", only.log_start_offset).with("high_watermark", only.high_watermark),
+        _ => problem,
+    }
+}
+
+/// The way on behind what is gone.
+fn go_on(problem: Problem, cursor: &Cursor) -> Problem {
+    let link = format!("<?cursor={cursor}>; rel=\"next\"");
+    let link = HeaderValue::try_from(link).expect("a cursor is a header value");
+    problem.with("cursor", cursor.to_string()).header(header::LINK, link)
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { kind, detail } = refusal;
+        let problem = |code| Problem::new(code, sentence(&detail));
+        match kind {
+            RefusalKind::MalformedJson { line, column } => {
+                problem(Code::MalformedJson).with("line", line).with("column", column)
+            }
+            RefusalKind::UnknownField { field, known } => {
+                problem(Code::UnknownField).with("field", field).with("known", known)
+            }
+            RefusalKind::InvalidRecord { path } => problem(Code::InvalidRecord).with("record", path),
+            RefusalKind::RecordTooLarge { limit, path } => {
+                problem(Code::RecordTooLarge).with("limit", limit).with("record", path)
+            }
+            RefusalKind::TooManyRecords { limit } => problem(Code::RequestTooLarge).with("limit", limit),
+            RefusalKind::UnsupportedMediaType => problem(Code::UnsupportedMediaType),
+        }
+    }
+}
+
+/// A clause as a sentence of its own.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    match letters.next() {
+        // What begins with a quoted or dotted name stays as it is.
+        Some(first) if clause.split_whitespace().next().is_some_and(|w| w.bytes().all(|b| b.is_ascii_alphabetic())) => {
+            format!("{}{}.", first.to_uppercase(), letters.as_str())
+        }
+        _ => format!("{clause}."),
+    }
+}

@@ -1,0 +1,52 @@
+//! What the handlers of this API share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRef;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::model::limits::Limits;
+
+/// How this API behaves where its contract leaves it open.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest silence of a stream: then an id, an empty line or an empty receipt says that it lives.
+    pub heartbeat: Duration,
+    /// How long an answer that never changes may be kept by the client; zero turns caching off.
+    pub cache_max_age: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(15), cache_max_age: Duration::from_secs(3600) }
+    }
+}
+
+/// The state of every handler here. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    /// What the gateway does.
+    pub broker: Broker,
+    /// The bounds of requests.
+    pub limits: Arc<Limits>,
+    /// Cancelled when the node begins to shut down: waits answer, streams end.
+    pub draining: CancellationToken,
+    /// Where the contract leaves it open.
+    pub options: Arc<Options>,
+}
+
+impl Api {
+    /// The state over a broker.
+    pub fn new(broker: Broker, options: Options, draining: CancellationToken) -> Self {
+        let limits = Arc::new(broker.limits().clone());
+        Self { broker, limits, draining, options: Arc::new(options) }
+    }
+}
+
+impl FromRef<Api> for Arc<Limits> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.limits)
+    }
+}

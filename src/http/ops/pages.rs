@@ -1,0 +1,140 @@
+//! The pages for people: `/`, a live tail of a topic, and `/problems/`, which explains every refusal. Each is one
+//! self-contained document under a policy that lets nothing else in.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::HeaderValue;
+use axum::http::header;
+use axum::response::Html;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use axum::routing::get;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::Digest;
+use sha2::Sha256;
+
+use crate::http::kit::problem::Problem;
+use crate::http::kit::problem_codes::Code;
+use crate::http::kit::problem_codes::Retry;
+use crate::http::kit::problem_codes::Row;
+
+const LIVE_TAIL: &str = include_str!("page.html");
+const STYLE: &str = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;\
+                     margin:2rem auto;padding:0 1rem}code{font-family:ui-monospace,monospace}td{padding:.1rem .8rem .1rem 0}";
+
+/// `/`, `/problems` and `/problems/{code}`.
+pub fn routes() -> Router {
+    let live_tail = Document::new(LIVE_TAIL.to_owned());
+    let index = Document::new(problem_index());
+    Router::new()
+        .route("/", get(async move || live_tail.into_response()))
+        .route("/problems", get(async move || index.into_response()))
+        .route("/problems/{code}", get(problem_page))
+}
+
+async fn problem_page(Path(code): Path<String>) -> Response {
+    match Code::parse(&code) {
+        Some(code) => Document::new(explained(&code.row())).into_response(),
+        None => {
+            Problem::new(Code::UnknownPath, "There is no problem of this code; `/problems` lists all.").into_response()
+        }
+    }
+}
+
+/// A page and the policy that fits it.
+#[derive(Clone)]
+struct Document {
+    html: Arc<str>,
+    policy: HeaderValue,
+}
+
+impl Document {
+    /// The page's own script and style are let in by their digests, so nothing that might be slipped into it runs.
+    fn new(html: String) -> Self {
+        let mut policy = "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+                          frame-ancestors 'none'"
+            .to_owned();
+        for (directive, tag) in [("script-src", "script"), ("style-src", "style")] {
+            let inside =
+                html.split_once(&format!("<{tag}>")).and_then(|(_, rest)| rest.split_once(&format!("</{tag}>")));
+            if let Some((inside, _)) = inside {
+                let digest = BASE64_STANDARD.encode(Sha256::digest(inside.as_bytes()));
+                write!(policy, "; {directive} 'sha256-{digest}'").expect("a string takes everything");
+            }
+        }
+        let policy = HeaderValue::try_from(policy).expect("base64 and keywords are a header value");
+        Self { html: html.into(), policy }
+    }
+}
+
+impl IntoResponse for Document {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_SECURITY_POLICY, self.policy),
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        (headers, Html(self.html.to_string())).into_response()
+    }
+}
+
+fn problem_index() -> String {
+    let mut rows = String::new();
+    for code in Code::ALL {
+        let Row { code, status, title, .. } = code.row();
+        let status = status.as_u16();
+        write!(rows, "<tr><td>{status}<td><a href=\"/problems/{code}\"><code>{code}</code></a><td>{title}\n")
+            .expect("a string takes everything");
+    }
+    let body = format!(
+        "<h1>Problems</h1>\n<p>Every refusal has a <code>code</code>. These are all.</p>\n<table>\n{rows}</table>"
+    );
+    html("Problems", &body)
+}
+
+fn explained(row: &Row) -> String {
+    let again = match row.retry {
+        Retry::Never => "No: the request itself is wrong, and will be refused again.",
+        Retry::Later => "Yes, after the time that <code>Retry-After</code> says.",
+        Retry::SameKey => {
+            "Yes, with the same <code>Idempotency-Key</code>; without one it may be written a second time."
+        }
+        Retry::Rejoin => "Not as it is: poll without <code>cursor</code>.",
+    };
+    let Row { code, status, title, retry, explanation } = row;
+    let (retry, status) = (retry.as_str(), status.as_u16());
+    let explanation = explanation.replace('&', "&amp;").replace('<', "&lt;");
+    let body = format!(
+        "<h1>{title}</h1>\n<p><code>{code}</code>, status {status}</p>\n<p>{explanation}</p>\n<h2>May it be sent \
+         again?</h2>\n<p>{again} (<code>\"retry\":\"{retry}\"</code>; the problem itself may say otherwise.)</p>\n\
+         <p><a href=\"/problems\">All problems</a></p>"
+    );
+    html(title, &body)
+}
+
+fn html(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{title} · Tidegate</title>\n\
+         <style>{STYLE}</style>\n{body}\n</html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_lets_in_its_own_script_and_style_only() {
+        let page = Document::new(LIVE_TAIL.to_owned());
+        let policy = page.policy.to_str().expect("ascii");
+        assert!(policy.contains("script-src 'sha256-") && policy.contains("style-src 'sha256-"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(LIVE_TAIL.matches("<script").count(), 1);
+        assert!(!LIVE_TAIL.contains("http:") && !LIVE_TAIL.contains("https:"), "the page needs nothing from outside");
+    }
+}

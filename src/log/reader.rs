@@ -1,0 +1,142 @@
+//! Reading a partition: the tail, else a segment file, else the table. And what is promised of every answer.
+
+use std::sync::Arc;
+
+use crate::log::partition::Partition;
+use crate::model::batch::RecordBatch;
+use crate::segments::SegmentCache;
+use crate::store::contract::LogStore;
+use crate::store::error::StoreError;
+use crate::tasks;
+
+/// History is fetched from the table, and kept as a segment file, in pieces of this size.
+const FILL_BYTES: usize = 4 << 20;
+
+/// A read that asks for less than this is a look, not a scan: it is not worth a segment file.
+const SCAN_BYTES_MIN: usize = 64 << 10;
+
+/// Why a partition cannot be read at an offset.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The topic was deleted.
+    #[error("the topic was deleted")]
+    Gone,
+    /// Retention has passed the offset.
+    #[error("the offset is no longer kept")]
+    Expired,
+    /// The offset lies beyond the high watermark.
+    #[error("the offset is beyond the high watermark")]
+    OutOfRange,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Batches from the one that holds `from` on, contiguous, about `bytes_max` bytes but at least one; none if `from` is
+/// the high watermark.
+pub(super) async fn read(
+    partition: &Arc<Partition>,
+    store: &Arc<dyn LogStore>,
+    segments: &Arc<SegmentCache>,
+    from: u64,
+    bytes_max: usize,
+) -> Result<Vec<RecordBatch>, ReadError> {
+    check(partition, from)?;
+    let high_watermark = partition.high_watermark();
+    match from.cmp(&high_watermark) {
+        std::cmp::Ordering::Equal => return Ok(Vec::new()),
+        std::cmp::Ordering::Greater => return Err(ReadError::OutOfRange),
+        std::cmp::Ordering::Less => {}
+    }
+    if let Some(batches) = partition.read_tail(from, bytes_max) {
+        return Ok(batches);
+    }
+    let history = tasks::run(history(Arc::clone(partition), Arc::clone(store), Arc::clone(segments), from, bytes_max));
+    let mut batches = history.await?;
+    // Retention may have passed while the read was under way: then what was found may begin too late.
+    check(partition, from)?;
+    batches.retain(|batch| batch.base_offset < high_watermark);
+    assert_contiguous(partition, from, &batches)?;
+    Ok(batches)
+}
+
+fn check(partition: &Partition, from: u64) -> Result<(), ReadError> {
+    if partition.is_gone() {
+        return Err(ReadError::Gone);
+    }
+    if from < partition.log_start_offset() { Err(ReadError::Expired) } else { Ok(()) }
+}
+
+/// No answer has a hole, whatever is broken below: rather none at all.
+fn assert_contiguous(partition: &Partition, from: u64, batches: &[RecordBatch]) -> Result<(), ReadError> {
+    let mut next = from;
+    for batch in batches {
+        let joins = if next == from {
+            batch.base_offset <= from && from < batch.next_offset()
+        } else {
+            batch.base_offset == next
+        };
+        if !joins {
+            let what = format_args!("partition {} misses offset {next}", partition.id);
+            tracing::error!(partition = %partition.id, offset = next, "the log has a hole: {what}");
+            return Err(ReadError::Store(StoreError::corrupt(what)));
+        }
+        next = batch.next_offset();
+    }
+    if batches.is_empty() {
+        return Err(ReadError::Store(StoreError::corrupt(format_args!(
+            "partition {} misses offset {from}",
+            partition.id
+        ))));
+    }
+    Ok(())
+}
+
+async fn history(
+    partition: Arc<Partition>,
+    store: Arc<dyn LogStore>,
+    segments: Arc<SegmentCache>,
+    from: u64,
+    bytes_max: usize,
+) -> Result<Vec<RecordBatch>, ReadError> {
+    if let Some(batches) = cached(&partition, &segments, from, bytes_max).await {
+        return Ok(batches);
+    }
+    if bytes_max < SCAN_BYTES_MIN {
+        return Ok(store.read(partition.id, from, bytes_max).await?);
+    }
+    let _filling = partition.filling.lock().await;
+    if let Some(batches) = cached(&partition, &segments, from, bytes_max).await {
+        return Ok(batches);
+    }
+    let batches = store.read(partition.id, from, bytes_max.max(FILL_BYTES)).await?;
+    let bytes: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
+    // Less than a full piece lies close to the live edge: it will soon be read as part of a larger one.
+    if bytes >= FILL_BYTES {
+        let (id, incarnation, run) = (partition.id, partition.incarnation, batches.clone());
+        tasks::blocking(move || segments.admit(id, incarnation, &run)).await;
+    }
+    Ok(within(batches, bytes_max))
+}
+
+async fn cached(
+    partition: &Arc<Partition>,
+    segments: &Arc<SegmentCache>,
+    from: u64,
+    bytes_max: usize,
+) -> Option<Vec<RecordBatch>> {
+    let (id, incarnation, segments) = (partition.id, partition.incarnation, Arc::clone(segments));
+    tasks::blocking(move || segments.read(id, incarnation, from, bytes_max)).await
+}
+
+fn within(mut batches: Vec<RecordBatch>, bytes_max: usize) -> Vec<RecordBatch> {
+    let mut bytes = 0;
+    let fits = batches.iter().take_while(|batch| {
+        let before = bytes;
+        bytes += batch.bytes().len();
+        before < bytes_max
+    });
+    let count = fits.count();
+    batches.truncate(count);
+    batches
+}

@@ -1,0 +1,12 @@
+//! The vocabulary of the gateway: what a name, a position, a record, a batch, a topic and a cursor are.
+//! No I/O and no async: everything here is a value that is checked once, when it is made.
+
+pub mod batch;
+pub mod codec;
+pub mod cursor;
+pub mod limits;
+pub mod name;
+pub mod position;
+pub mod record;
+pub mod time;
+pub mod topic;

@@ -1,0 +1,103 @@
+//! Names that callers choose: parsed once, valid for ever after.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Longest name in bytes. The same bound as Kafka's `Topic.MAX_NAME_LENGTH`.
+pub const NAME_BYTES_MAX: usize = 249;
+
+/// Why a text is not a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing, or more than [`NAME_BYTES_MAX`] bytes.
+    #[error("a name has 1 to {NAME_BYTES_MAX} characters")]
+    Length,
+    /// A character outside the alphabet.
+    #[error("a name is made of A-Z a-z 0-9 . _ - only")]
+    Character,
+    /// `.` and `..` mean something else in a path.
+    #[error("`.` and `..` cannot be names")]
+    Dots,
+    /// The prefix the gateway keeps for itself.
+    #[error("names that begin with `__` are reserved")]
+    Reserved,
+}
+
+fn check(text: &str) -> Result<(), NameError> {
+    if text.is_empty() || text.len() > NAME_BYTES_MAX {
+        return Err(NameError::Length);
+    }
+    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+        return Err(NameError::Character);
+    }
+    if matches!(text, "." | "..") {
+        return Err(NameError::Dots);
+    }
+    if text.starts_with("__") {
+        return Err(NameError::Reserved);
+    }
+    Ok(())
+}
+
+/// The name of a topic. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicName(Arc<str>);
+
+impl TopicName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TopicName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text).map(|()| Self(Arc::from(text)))
+    }
+}
+
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_the_contract_says() {
+        for good in ["a", "clicks", "A.b_c-9", "_x", "...", &"x".repeat(249)] {
+            assert!(good.parse::<TopicName>().is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("", NameError::Length),
+            (&"x".repeat(250), NameError::Length),
+            ("a/b", NameError::Character),
+            ("ä", NameError::Character),
+            ("a b", NameError::Character),
+            (".", NameError::Dots),
+            ("..", NameError::Dots),
+            ("__x", NameError::Reserved),
+        ] {
+            assert_eq!(bad.parse::<TopicName>().unwrap_err(), why, "{bad}");
+        }
+    }
+}
