@@ -212,6 +212,14 @@ impl Answer {
     }
 }
 
+/// Asserts that a problem names all these, in its detail or in a member made for it.
+pub(crate) fn assert_names(problem: &Value, words: &[&str]) {
+    let text = problem.to_string();
+    for word in words {
+        assert!(text.contains(word), "{word} is missing in: {text}");
+    }
+}
+
 /// Asserts the members that every problem has, in an answer, a line or an event.
 pub(crate) fn assert_problem(problem: &Value) {
     let text = |name: &str| match problem[name].as_str() {
