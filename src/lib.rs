@@ -6,6 +6,3 @@ pub mod http;
 pub mod log;
 pub mod model;
 pub mod segments;
-pub mod store;
-pub mod tasks;
-pub mod telemetry;

@@ -2,7 +2,6 @@
 //! behind the one front that every request passes.
 
 pub mod kit;
-pub mod native;
 pub mod ops;
 pub mod origins;
 pub mod server;

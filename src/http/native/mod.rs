@@ -1,14 +1,22 @@
 //! Tidegate's own API (api.md), version 1.
 
+pub mod answer;
 pub mod bounds;
 pub mod decode;
 pub mod envelope;
 pub mod error;
+pub mod feed;
+pub mod frames;
 pub mod headers;
 pub mod json_text;
 pub mod lines;
+pub mod pulse;
 pub mod raw;
+pub mod read_docs;
+pub mod read_query;
+pub mod records;
 pub mod refusal;
 pub mod render;
 pub mod state;
+pub mod stream;
 pub mod topics;
