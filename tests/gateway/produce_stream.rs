@@ -59,13 +59,13 @@ async fn receipts_come_while_the_client_still_sends(backend: Backend) {
     assert_eq!(head.status, 200);
     assert_eq!(head.header("content-type"), Some("application/x-ndjson"));
     for n in 0..20 {
-        let first = receipt(&connection.chunk().await);
+        let first = receipt(&connection.line().await);
         assert_eq!((first.partition, first.offset, first.topic), (1, n, None));
         // The next line is sent only now: each receipt came without it.
         connection.send_chunk(&format!("{{\"partition\":1,\"value\":{}", n + 1)).await;
         connection.send_chunk("}\n").await;
     }
-    assert_eq!(receipt(&connection.chunk().await).offset, 20);
+    assert_eq!(receipt(&connection.line().await).offset, 20);
     connection.send_last_chunk().await;
     assert_eq!(end(&connection.chunks_to_the_end().await), json!({ "records": 21 }));
     let values: Vec<_> = (0..21).map(|n: u64| n.to_string()).collect();
@@ -78,7 +78,7 @@ async fn a_line_is_durable_when_its_receipt_is_there(backend: Backend) {
     let mut connection = open(&gateway, &topic.path("/records")).await;
     connection.send_chunk("{\"value\":\"kept\"}\n").await;
     assert_eq!(connection.head().await.status, 200);
-    receipt(&connection.chunk().await);
+    receipt(&connection.line().await);
     gateway.kill9().await;
     gateway.start_again().await;
     assert_eq!(topic.read("").await.values(), [r#""kept""#]);
@@ -141,7 +141,7 @@ async fn a_client_that_breaks_off_keeps_what_was_acknowledged(backend: Backend) 
     let mut connection = open(&gateway, &topic.path("/records")).await;
     connection.send_chunk("{\"value\":1}\n").await;
     assert_eq!(connection.head().await.status, 200);
-    assert_eq!(receipt(&connection.chunk().await).offset, 0);
+    assert_eq!(receipt(&connection.line().await).offset, 0);
     connection.send("1f\r\n{\"value\":\"half of it").await;
     drop(connection);
     let next = topic.value("2").await;

@@ -40,13 +40,15 @@ impl Head {
 pub(crate) struct Connection {
     stream: TcpStream,
     pending: BytesMut,
+    /// What was read of a chunked body beyond the last line that was asked for.
+    body: String,
 }
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         let stream = soon("a connection", TcpStream::connect(address)).await.expect("the gateway accepts");
         stream.set_nodelay(true).expect("an open socket takes options");
-        Self { stream, pending: BytesMut::new() }
+        Self { stream, pending: BytesMut::new(), body: String::new() }
     }
 
     /// Sends bytes as they are.
@@ -71,8 +73,21 @@ impl Connection {
         Head::parse(std::str::from_utf8(&head[..end]).expect("a head is ASCII"))
     }
 
+    /// Reads one line of a chunked body, however it is cut into chunks.
+    pub(crate) async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.body.find('\n') {
+                let line = self.body.drain(..=end).collect::<String>();
+                return line.trim_end().to_owned();
+            }
+            let chunk = self.chunk().await;
+            assert!(!chunk.is_empty(), "the body ends within a line: {:?}", self.body);
+            self.body.push_str(&chunk);
+        }
+    }
+
     /// Reads one chunk of a chunked body; the last one is empty.
-    pub(crate) async fn chunk(&mut self) -> String {
+    async fn chunk(&mut self) -> String {
         let end = self.fill_until(b"\r\n").await;
         let line = self.pending.split_to(end + 2);
         let size = std::str::from_utf8(&line[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
@@ -85,11 +100,10 @@ impl Connection {
 
     /// Reads the rest of a chunked body.
     pub(crate) async fn chunks_to_the_end(&mut self) -> String {
-        let mut body = String::new();
         loop {
             match self.chunk().await {
-                chunk if chunk.is_empty() => return body,
-                chunk => body.push_str(&chunk),
+                chunk if chunk.is_empty() => return std::mem::take(&mut self.body),
+                chunk => self.body.push_str(&chunk),
             }
         }
     }

@@ -184,3 +184,34 @@ impl Parser {
         self.pending.is_empty() && !self.touched
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way to cut the stream into two pieces must give the same blocks.
+    fn parse(stream: &str) -> Vec<Block> {
+        let whole = |pieces: &[&[u8]]| {
+            let mut parser = Parser::default();
+            pieces.iter().for_each(|piece| parser.feed(piece));
+            assert!(parser.is_between_blocks(), "{stream:?}");
+            Vec::from(parser.blocks)
+        };
+        let expected = whole(&[stream.as_bytes()]);
+        for cut in 0..stream.len() {
+            let (begin, rest) = stream.as_bytes().split_at(cut);
+            assert_eq!(whole(&[begin, rest]), expected, "cut at {cut}");
+        }
+        expected
+    }
+
+    #[test]
+    fn streams_are_read_as_the_standard_says() {
+        let blocks =
+            parse("\u{feff}: comment\n\nid: 1\r\ndata:two\r\ndata:  lines\r\n\r\nretry:5\nid\nevent: x\ndata\n\n");
+        let message = Block { id: Some("1".into()), data: Some("two\n lines".into()), ..Block::default() };
+        let named =
+            Block { id: Some(String::new()), event: Some("x".into()), data: Some(String::new()), retry: Some(5) };
+        assert_eq!(blocks, [message, named]);
+    }
+}
