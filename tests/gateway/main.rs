@@ -11,6 +11,7 @@ mod concurrency;
 mod consume;
 mod crash;
 mod cursors;
+mod framing;
 mod idempotency;
 mod limits;
 mod lock;

@@ -16,6 +16,7 @@ on_each_backend!(
     a_gap_in_one_of_several_partitions_is_told_by_its_place,
     retention_by_size_keeps_the_newest_batches,
     retention_by_age_counts_from_the_append,
+    freed_space_is_used_again,
 );
 
 async fn trimming_moves_the_log_start_and_nothing_else(backend: Backend) {
@@ -145,4 +146,28 @@ async fn retention_by_age_counts_from_the_append(backend: Backend) {
     assert_eq!(topic.read("").await.records.len(), 0);
     assert_eq!(topic.high_watermark(0).await, 1);
     assert_eq!(other.read("").await.records.len(), 1, "a record is as old as its append, whatever it says of itself");
+}
+
+async fn freed_space_is_used_again(backend: Backend) {
+    const MIB: u64 = 1 << 20;
+    const KEPT: u64 = 16 * MIB;
+    let mut gateway = Gateway::start(backend).await;
+    let wanted = json!({ "partition_count": 1, "retention_bytes": KEPT });
+    gateway.put("/v1/topics/turned").json(&wanted).send().await.is(201);
+    let topic = Topic::named(&gateway, "turned");
+    let value = json!("x".repeat(MIB as usize - 100)).to_string();
+    for turnover in 1..=11 {
+        for _ in 0..KEPT / MIB {
+            topic.value(value.clone()).await;
+        }
+        eventually("the turnover is over", async || {
+            let told = topic.describe().await["partitions"][0].clone();
+            let bytes = told["bytes"].as_u64().unwrap_or_default();
+            (bytes <= KEPT + MIB && told["high_watermark"] == turnover * (KEPT / MIB)).then_some(())
+        })
+        .await;
+    }
+    gateway.stop().await;
+    let size = std::fs::metadata(gateway.data_dir().join("tidegate.db")).expect("the database is there").len();
+    assert!(size <= KEPT * 3 / 2 + 64 * MIB, "{} MiB for {} MiB kept", size / MIB, KEPT / MIB);
 }

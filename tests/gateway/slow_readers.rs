@@ -10,11 +10,13 @@ use crate::harness::gateway::Gateway;
 use crate::harness::on_each_backend;
 use crate::harness::raw::Connection;
 use crate::harness::topic::Topic;
+use crate::harness::wait::eventually;
 use crate::harness::wait::within;
 
 on_each_backend!(
     a_reader_that_takes_nothing_holds_up_nobody_and_stays_within_its_memory,
     a_reader_that_pauses_gets_everything_in_the_end,
+    retention_that_passes_a_live_reader_is_told_as_a_gap,
     subscribers_cost_little_each,
 );
 
@@ -92,6 +94,40 @@ async fn a_reader_that_pauses_gets_everything_in_the_end(backend: Backend) {
             None => stream = topic.resume("", &stream.last_event_id.clone()).await,
         }
     }
+}
+
+async fn retention_that_passes_a_live_reader_is_told_as_a_gap(backend: Backend) {
+    let gateway = Gateway::start(backend).await;
+    let kept = json!({ "partition_count": 1, "retention_bytes": MIB });
+    gateway.put("/v1/topics/short").json(&kept).send().await.is(201);
+    let topic = Topic::named(&gateway, "short");
+    let mut stream = topic.events("").await;
+    stream.block().await.expect("a first block");
+    produce_much(&topic).await;
+    let end = REQUESTS * PER_REQUEST;
+    eventually("retention passes the reader", async || {
+        let start = topic.describe().await["partitions"][0]["log_start_offset"].as_u64();
+        start.filter(|start| *start > end / 2)
+    })
+    .await;
+
+    let (mut next, mut gaps) = (0, 0);
+    while next < end {
+        let Some(event) = stream.try_event().await else {
+            stream = topic.resume("", &stream.last_event_id.clone()).await;
+            continue;
+        };
+        if event.event.as_deref() == Some("gap") {
+            let gap = event.json();
+            assert_eq!(gap["requested_offset"], next, "what is gone begins where the reader is");
+            next = gap["log_start_offset"].as_u64().expect("a number");
+            gaps += 1;
+        } else {
+            assert_eq!(event.record().offset, next, "nothing is skipped in silence");
+            next += 1;
+        }
+    }
+    assert!(gaps > 0, "40 MB do not fit between the sockets, so some of them were gone");
 }
 
 async fn subscribers_cost_little_each(backend: Backend) {

@@ -118,6 +118,12 @@ impl Connection {
         String::from_utf8(self.pending.split_to(length).to_vec()).expect("tests send text")
     }
 
+    /// Reads until the gateway ends the connection, however it does, and returns what it sent.
+    pub(crate) async fn everything(&mut self) -> String {
+        while let Ok(1..) = soon("the end of the connection", self.stream.read_buf(&mut self.pending)).await {}
+        String::from_utf8_lossy(&self.pending).into_owned()
+    }
+
     async fn fill_until(&mut self, mark: &[u8]) -> usize {
         loop {
             if let Some(at) = memchr::memmem::find(&self.pending, mark) {
