@@ -13,11 +13,11 @@ use crate::log::ReadError;
 use crate::log::partition::Partition;
 use crate::log::signal::Signal;
 use crate::model::batch::RecordBatch;
+use crate::model::codec::RecordRef;
 use crate::model::cursor::Cursor;
 use crate::model::cursor::Identity;
 use crate::model::cursor::Next;
 use crate::model::name::TopicName;
-use crate::model::record::RecordRef;
 use crate::model::topic::Topic;
 
 /// Bytes asked of the log at once. A page of many small reads would pay for each.

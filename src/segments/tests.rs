@@ -205,7 +205,8 @@ fn every_flipped_bit_is_seen() {
     for bit in 0..good.len() * 8 {
         let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        mutilate(dir.path(), &path, &log, |path| fs::write(path, &bytes).expect("written"));
+        let seen = mutilate(dir.path(), &path, &log, |path| fs::write(path, &bytes).expect("written"));
+        assert!(seen >= 1, "bit {bit}");
     }
 }
 

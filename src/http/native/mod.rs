@@ -20,3 +20,13 @@ pub mod render;
 pub mod state;
 pub mod stream;
 pub mod topics;
+
+use utoipa_axum::router::OpenApiRouter;
+
+pub use crate::http::native::state::Api;
+pub use crate::http::native::state::Options;
+
+/// All calls of this API.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().merge(records::routes())
+}

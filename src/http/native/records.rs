@@ -42,8 +42,8 @@ use crate::http::native::render::write_value;
 use crate::http::native::state::Api;
 use crate::http::native::stream::Subscriber;
 use crate::model::batch::RecordBatch;
-use crate::model::record::RecordRef;
-use crate::model::record::ValueRef;
+use crate::model::codec::RecordRef;
+use crate::model::codec::ValueRef;
 
 /// The calls of this file.
 pub fn routes() -> OpenApiRouter<Api> {
