@@ -8,16 +8,24 @@ use std::time::Duration;
 use anyhow::Context;
 use async_trait::async_trait;
 use tokio::net::TcpListener;
-use utoipa_axum::router::OpenApiRouter;
 
+use crate::broker::Broker;
 use crate::config::Config;
 use crate::http;
+use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::ops::Readiness;
+use crate::log;
+use crate::segments::SegmentCache;
+use crate::store;
+use crate::tasks;
 use crate::tasks::Tasks;
 
 /// What the server may take beyond its own bound to see connections out.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
+
+/// What the logs may take to write what they have accepted.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the node on `listener` until `stop` ends, then takes it down in order. Prints `listening on http://ADDR` on
 /// standard output once it takes requests.
@@ -27,10 +35,18 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listener has no address")?;
     let server = Tasks::default(); // stops first: its token is what drains
+    let workers = Tasks::default(); // stops when nothing can be accepted any more
     let draining = server.stopping().clone();
+
+    let store = store::open(&config.store).await?;
+    let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
+    let logs = log::start(Arc::clone(&store), segments, &config.log, &workers);
+    let broker = Broker::new(Arc::clone(&store), logs.clone(), config.http.limits.clone(), config.broker);
+    let api = Api::new(broker.clone(), config.native, draining.clone(), &workers);
+
     let limits = Arc::new(config.http.limits.clone());
-    let ops = Ops { readiness: Arc::new(Process), draining: draining.clone(), limits };
-    let front = http::front(http::router(OpenApiRouter::new(), ops), &config.http);
+    let ops = Ops { readiness: Arc::new(Database(broker)), draining: draining.clone(), limits };
+    let front = http::front(http::router(api, ops), &config.http);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, draining);
@@ -49,20 +65,26 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let outcome = tokio::select! {
         () = stop => Ok(()),
         failure = server.failed() => Err(failure),
+        failure = workers.failed() => Err(failure),
     };
     tracing::info!("shutting down");
     if let Err(late) = server.stop(drain_max + CLOSE_MAX).await {
         tracing::error!("{late}");
     }
+    logs.close(); // what was accepted is still written
+    if let Err(late) = workers.stop(FLUSH_MAX).await {
+        tracing::error!("{late}");
+    }
+    store.close().await;
     outcome.context("the node ended unasked")
 }
 
-/// Ready as long as the process runs: there is nothing below it yet.
-struct Process;
+/// Ready as long as the database answers.
+struct Database(Broker);
 
 #[async_trait]
-impl Readiness for Process {
+impl Readiness for Database {
     async fn check(&self) -> Result<(), String> {
-        Ok(())
+        self.0.check_ready().await.map_err(|error| error.to_string())
     }
 }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,9 +13,14 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap::value_parser;
 
+use crate::broker;
 use crate::http;
+use crate::http::native;
 use crate::http::origins::parse_origin;
+use crate::log;
 use crate::model::limits::Limits;
+use crate::segments;
+use crate::store;
 use crate::telemetry;
 
 /// All there is to know before the node starts.
@@ -22,16 +28,43 @@ use crate::telemetry;
 pub struct Config {
     /// Where to listen; port 0 picks one.
     pub listen: SocketAddr,
+    /// Where the data is.
+    pub store: store::Options,
+    /// The files that history is read from.
+    pub segments: segments::Options,
+    /// How much the logs hold.
+    pub log: log::Options,
+    /// How the gateway behaves where callers leave it open.
+    pub broker: broker::Options,
+    /// How the native API behaves where its contract leaves it open.
+    pub native: native::Options,
     /// How the gateway meets its clients.
     pub http: http::Options,
     /// What is logged, and how.
     pub telemetry: telemetry::Options,
 }
 
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub enum Invocation {
+    /// Run the node.
+    Serve(Box<Config>),
+    /// Ask whether the node on this address is well.
+    Health(SocketAddr),
+    /// Print the OpenAPI document.
+    OpenApi,
+}
+
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
-pub fn from_command_line() -> Config {
-    Cli::parse().into()
+pub fn from_command_line() -> Invocation {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Command::Serve(serve)) => Invocation::Serve(Box::new((*serve).into())),
+        None => Invocation::Serve(Box::new(cli.serve.into())),
+        Some(Command::Health { listen }) => Invocation::Health(listen),
+        Some(Command::Openapi) => Invocation::OpenApi,
+    }
 }
 
 /// Partitioned, durable, replayable event logs over plain HTTP.
@@ -48,6 +81,14 @@ struct Cli {
 enum Command {
     /// Run the gateway (also without any command)
     Serve(Box<Serve>),
+    /// Ask the gateway on this machine whether it is well; exits with 0 if it is
+    Health {
+        /// Where it listens
+        #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -55,6 +96,12 @@ struct Serve {
     /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` tells it
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    #[command(flatten, next_help_heading = "Storage")]
+    storage: Storage,
+    #[command(flatten, next_help_heading = "Topics")]
+    topics: Topics,
+    #[command(flatten, next_help_heading = "Streams and caching")]
+    streams: Streams,
     #[command(flatten, next_help_heading = "Browsers and names")]
     names: Names,
     #[command(flatten, next_help_heading = "Limits of requests")]
@@ -63,6 +110,68 @@ struct Serve {
     connections: Connections,
     #[command(flatten, next_help_heading = "Logging")]
     logging: Logging,
+}
+
+#[derive(Debug, Args)]
+struct Storage {
+    /// Directory of the data: tidegate.db, and segments/ which may be deleted at any time
+    #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "./tidegate-data")]
+    data_dir: PathBuf,
+    /// Files that history is read from, in bytes; 0 turns them off
+    #[arg(long, env = "TIDEGATE_SEGMENT_CACHE_BYTES", value_name = "BYTES",
+        default_value_t = segments::BYTES_MAX_DEFAULT)]
+    segment_cache_bytes: u64,
+    /// Free space on the disk that the segment files leave alone, in bytes
+    #[arg(long, env = "TIDEGATE_SEGMENT_MIN_FREE_BYTES", value_name = "BYTES", default_value_t = 1 << 30)]
+    segment_min_free_bytes: u64,
+    /// Newest records of all topics kept in memory, in bytes
+    #[arg(long, env = "TIDEGATE_TAIL_BYTES", value_name = "BYTES",
+        default_value_t = log::Options::default().tail_bytes as u64, value_parser = value_parser!(u64).range(1 << 16..=1 << 40))]
+    tail_bytes: u64,
+    /// Records that wait for their commit, in bytes; beyond it a produce is refused as `overloaded`
+    #[arg(long, env = "TIDEGATE_QUEUE_BYTES", value_name = "BYTES",
+        default_value_t = log::Options::default().queue_bytes as u64, value_parser = value_parser!(u64).range(1 << 20..=1 << 31))]
+    queue_bytes: u64,
+    /// How large SQLite's write-ahead log may grow before producers wait for its checkpoint, in bytes
+    #[arg(long, env = "TIDEGATE_WAL_BYTES", value_name = "BYTES", default_value_t = store::WAL_BYTES_MAX_DEFAULT,
+        value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
+    wal_bytes: u64,
+    /// Connections that read the database beside the one that writes
+    #[arg(long, env = "TIDEGATE_READERS", value_name = "N", default_value_t = store::READERS_DEFAULT,
+        value_parser = value_parser!(u32).range(1..=64))]
+    readers: u32,
+    /// How often retention looks for records to drop, in milliseconds
+    #[arg(long, env = "TIDEGATE_RETENTION_CHECK_MS", value_name = "MS",
+        default_value_t = ms(log::Options::default().retention_interval), value_parser = value_parser!(u64).range(10..=86_400_000))]
+    retention_check_ms: u64,
+    /// How long an Idempotency-Key is kept, in milliseconds
+    #[arg(long, env = "TIDEGATE_IDEMPOTENCY_MS", value_name = "MS",
+        default_value_t = log::Options::default().idempotency_ms, value_parser = value_parser!(u64).range(1_000..=31_536_000_000))]
+    idempotency_ms: u64,
+}
+
+#[derive(Debug, Args)]
+struct Topics {
+    /// Whether the first produce to a topic makes it
+    #[arg(long, env = "TIDEGATE_AUTO_CREATE_TOPICS", value_name = "BOOL", action = clap::ArgAction::Set,
+        default_value_t = broker::Options::default().auto_create_topics, num_args = 0..=1, default_missing_value = "true")]
+    auto_create_topics: bool,
+    /// Partitions of a topic that names no number
+    #[arg(long, env = "TIDEGATE_DEFAULT_PARTITIONS", value_name = "N",
+        default_value_t = broker::Options::default().default_partitions, value_parser = value_parser!(u32).range(1..=10_000))]
+    default_partitions: u32,
+}
+
+#[derive(Debug, Args)]
+struct Streams {
+    /// Longest silence of a stream, in milliseconds: then a sign of life is sent
+    #[arg(long, env = "TIDEGATE_HEARTBEAT_MS", value_name = "MS", default_value_t = ms(native::Options::default().heartbeat),
+        value_parser = value_parser!(u64).range(10..=3_600_000))]
+    heartbeat_ms: u64,
+    /// How long clients may keep answers that never change, in milliseconds; 0 turns caching off
+    #[arg(long, env = "TIDEGATE_CACHE_MAX_AGE_MS", value_name = "MS",
+        default_value_t = ms(native::Options::default().cache_max_age))]
+    cache_max_age_ms: u64,
 }
 
 #[derive(Debug, Args)]
@@ -176,23 +285,47 @@ enum LogFormat {
     Json,
 }
 
-impl From<Cli> for Config {
-    fn from(cli: Cli) -> Self {
-        let serve = match cli.command {
-            Some(Command::Serve(serve)) => *serve,
-            None => cli.serve,
-        };
+impl From<Serve> for Config {
+    fn from(serve: Serve) -> Self {
         let format = match serve.logging.log_format {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,
         };
+        let limits = Limits::from(serve.limits);
+        let storage = serve.storage;
         Self {
             listen: serve.listen,
+            segments: segments::Options {
+                dir: storage.data_dir.join("segments"),
+                bytes_max: storage.segment_cache_bytes,
+                min_free_bytes: storage.segment_min_free_bytes,
+            },
+            store: store::Options {
+                data_dir: storage.data_dir,
+                partitions_max: limits.partitions,
+                idempotency_ms: storage.idempotency_ms,
+                wal_bytes_max: storage.wal_bytes,
+                readers: storage.readers,
+            },
+            log: log::Options {
+                queue_bytes: count(storage.queue_bytes),
+                tail_bytes: count(storage.tail_bytes),
+                retention_interval: Duration::from_millis(storage.retention_check_ms),
+                idempotency_ms: storage.idempotency_ms,
+            },
+            broker: broker::Options {
+                auto_create_topics: serve.topics.auto_create_topics,
+                default_partitions: serve.topics.default_partitions,
+            },
+            native: native::Options {
+                heartbeat: Duration::from_millis(serve.streams.heartbeat_ms),
+                cache_max_age: Duration::from_millis(serve.streams.cache_max_age_ms),
+            },
             http: http::Options {
                 allowed_hosts: serve.names.allowed_host,
                 public_urls: serve.names.public_url,
                 cors_origins: serve.names.cors_origin,
-                limits: serve.limits.into(),
+                limits,
                 server: serve.connections.into(),
             },
             telemetry: telemetry::Options { format, filter: serve.logging.log },

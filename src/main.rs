@@ -4,8 +4,12 @@ use std::process::ExitCode;
 use std::process::exit;
 
 use tidegate::app;
+use tidegate::cli;
 use tidegate::config;
+use tidegate::config::Config;
+use tidegate::config::Invocation;
 use tidegate::http;
+use tidegate::store::OpenError;
 use tidegate::telemetry;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -19,9 +23,23 @@ const REFUSED: u8 = 2;
 /// Exit status of a process that ended at a second signal, with requests under way.
 const CUT_SHORT: i32 = 130;
 
+fn main() -> ExitCode {
+    let outcome = match config::from_command_line() {
+        Invocation::Serve(config) => return serve(*config),
+        Invocation::Health(address) => cli::health(address),
+        Invocation::OpenApi => cli::openapi().map(|document| print!("{document}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let config = config::from_command_line();
+async fn serve(config: Config) -> ExitCode {
     if let Err(error) = telemetry::start(&config.telemetry) {
         eprintln!("tidegate: {error}");
         return ExitCode::from(REFUSED);
@@ -37,7 +55,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<OpenError>() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

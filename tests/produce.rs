@@ -14,7 +14,7 @@ use tidegate::broker;
 use tidegate::broker::Broker;
 use tidegate::http;
 use tidegate::http::native;
-use tidegate::http::native::state::Api;
+use tidegate::http::native::Api;
 use tidegate::http::ops::Ops;
 use tidegate::http::ops::Readiness;
 use tidegate::log;
@@ -29,7 +29,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use utoipa_axum::router::OpenApiRouter;
 
 /// Nothing here takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,20 +53,20 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
-        Self::start_with(native::state::Options::default()).await
+        Self::start_with(native::Options::default()).await
     }
 
-    async fn start_with(options: native::state::Options) -> Self {
+    async fn start_with(options: native::Options) -> Self {
         let dir = TempDir::new().expect("a directory");
         let limits = Limits { partitions: 40, ..Limits::default() };
-        let options_of_store = store::Options {
+        let kept = store::Options {
             data_dir: dir.path().to_owned(),
             partitions_max: limits.partitions,
             idempotency_ms: 60_000,
             wal_bytes_max: 64 << 20,
             readers: 2,
         };
-        let store = store::open(&options_of_store).await.expect("a database");
+        let store = store::open(&kept).await.expect("a database");
         let segments = segments::Options { dir: dir.path().join("segments"), bytes_max: 0, min_free_bytes: 0 };
         let writers = Tasks::default();
         let segments = Arc::new(SegmentCache::open(segments));
@@ -75,10 +74,9 @@ impl Node {
         let broker = Broker::new(store, logs.clone(), limits.clone(), broker::Options::default());
         let server = Tasks::default();
         let draining = server.stopping().clone();
-        let api = Api::new(broker, options, draining.clone());
-        let routes = OpenApiRouter::new().merge(native::topics::routes()).merge(native::produce::routes());
+        let api = Api::new(broker, options, draining.clone(), &writers);
         let ops = Ops { readiness: Arc::new(Ready), draining: draining.clone(), limits: Arc::new(limits) };
-        let front = http::front(http::router(routes.with_state(api), ops), &http::Options::default());
+        let front = http::front(http::router(api, ops), &http::Options::default());
         let listener = http::server::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         server.spawn("http", http::server::serve(listener, front, http::server::Options::default(), draining));
@@ -477,7 +475,7 @@ async fn a_stream_of_any_length_keeps_its_order() {
 #[tokio::test]
 async fn silence_is_broken_and_draining_ends_between_lines() {
     let heartbeat = Duration::from_millis(50);
-    let node = Node::start_with(native::state::Options { heartbeat, ..native::state::Options::default() }).await;
+    let node = Node::start_with(native::Options { heartbeat, ..native::Options::default() }).await;
     let mut wire = node.stream("/v1/topics/t/records").await;
     let (status, _) = wire.head().await;
     assert_eq!(status, 200, "the head comes without a line");

@@ -132,7 +132,9 @@ mod tests {
         #[test]
         fn runs_are_few_and_of_equal_length(before in 0..50usize, records in 1..2000usize, count in 1..300u32) {
             let robin = RoundRobin::default();
-            (0..before).for_each(|_| drop(robin.take(1, count)));
+            (0..before).for_each(|_| {
+                robin.take(1, count);
+            });
             let turns = robin.take(records, count);
             let places: Vec<u32> = (0..records).map(|i| turns.partition(i)).collect();
             let runs: Vec<usize> = places.chunk_by(|a, b| a == b).map(<[u32]>::len).collect();

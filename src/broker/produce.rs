@@ -11,7 +11,6 @@ use crate::broker::partitioner::partition_of_key;
 use crate::broker::topics::TopicSettings;
 use crate::log::AppendError;
 use crate::log::Receipt;
-use crate::log::partition::Partition;
 use crate::model::batch::Run;
 use crate::model::codec::put_varint;
 use crate::model::codec::take_varint;
@@ -80,8 +79,6 @@ pub struct Pending {
     topics: Vec<Topic>,
     created: Vec<TopicName>,
     plan: Plan,
-    /// Kept until the answer is there, so that what is written lands in the tails of partitions in use.
-    _partitions: Vec<Arc<Partition>>,
     receipt: Receipt,
 }
 
@@ -127,9 +124,9 @@ impl Broker {
             receipt: plan.encode(),
         });
         let topics: Vec<Topic> = known.iter().map(|known| known.topic.clone()).collect();
-        let appended = self.logs().append(Write { runs: runs.list, idempotency });
+        let appended = self.logs().append(Write { runs: runs.list, idempotency }, partitions);
         let receipt = appended.map_err(|error| Error::from_append(error, &topics))?;
-        Ok(Pending { topics, created, plan, _partitions: partitions, receipt })
+        Ok(Pending { topics, created, plan, receipt })
     }
 
     /// The topics of a request; those that are missing are made only once it is clear that none is missing for good.
@@ -243,7 +240,8 @@ impl Runs {
             return self.list.len() - 1;
         }
         *self.by_partition.entry(partition).or_insert_with(|| {
-            let hint = record.value.len() + record.key.as_ref().map_or(0, |key| key.len()) + RECORD_BYTES_HINT;
+            let hint =
+                record.value.as_bytes().len() + record.key.as_ref().map_or(0, |key| key.len()) + RECORD_BYTES_HINT;
             self.list.push(Run::new(partition, hint));
             self.list.len() - 1
         })

@@ -13,11 +13,11 @@ use crate::log::ReadError;
 use crate::log::partition::Partition;
 use crate::log::signal::Signal;
 use crate::model::batch::RecordBatch;
+use crate::model::codec::RecordRef;
 use crate::model::cursor::Cursor;
 use crate::model::cursor::Identity;
 use crate::model::cursor::Next;
 use crate::model::name::TopicName;
-use crate::model::record::RecordRef;
 use crate::model::topic::Topic;
 
 /// Bytes asked of the log at once. A page of many small reads would pay for each.
@@ -150,9 +150,9 @@ impl Reader {
         &self.cursor
     }
 
-    /// Only records with this key are handed out.
-    pub fn key(&self) -> Option<&[u8]> {
-        self.choice.key.as_deref()
+    /// The partitions that were named, if any were.
+    pub fn partitions(&self) -> Option<&[u32]> {
+        self.choice.partitions.as_deref()
     }
 
     /// The records of a slice that this reader hands out.
@@ -191,6 +191,11 @@ impl Reader {
             end.topics[t].partitions[p].offset = partition.high_watermark().max(next);
         }
         end
+    }
+
+    /// Moves to a position further on, which [`Reader::end`] gave.
+    pub fn jump(&mut self, to: &Cursor) {
+        self.cursor.clone_from(to);
     }
 
     /// Raises `signal` when there may be something new: records, partitions, a topic, an end.
@@ -355,7 +360,10 @@ impl Reader {
     }
 
     /// Whether every position can be read.
-    fn check_positions(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`], [`Error::OffsetExpired`], each with all positions concerned.
+    pub fn check_positions(&self) -> Result<(), Error> {
         let unreadable =
             |t: usize, partition: &Partition, next| Broker::unreadable(&self.topics[t].name, partition, next);
         let beyond: Vec<Unreadable> = self

@@ -115,8 +115,9 @@ impl Front {
         };
         let mut cross_origin = None;
         let mut response = match self.admit(&request, local, &mut cross_origin) {
-            Err(answer) => answer,
-            Ok(()) => {
+            Err(refusal) => refusal.into_response(),
+            Ok(Some(preflight)) => preflight,
+            Ok(None) => {
                 without_trailing_slash(request.uri_mut());
                 let head_only = asked.method == Method::HEAD;
                 request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only });
@@ -134,42 +135,41 @@ impl Front {
         given.unwrap_or_else(|| RequestId::from_number(self.next_id.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The rules before routing. `Err` is an answer, mostly a refusal; what is known of the page stays in `cross_origin`
-    /// either way, so that the page can read the refusal.
+    /// The rules before routing. `Some` is the answer to a preflight. What is known of the page stays in `cross_origin`
+    /// either way, so that the page can read a refusal.
     fn admit<B>(
         &self,
         request: &Request<B>,
         local: IpAddr,
         cross_origin: &mut Option<CrossOrigin>,
-    ) -> Result<(), Response> {
-        let refuse = IntoResponse::into_response;
+    ) -> Result<Option<Response>, Problem> {
         let (headers, uri) = (request.headers(), request.uri());
-        self.fits(headers, uri).map_err(refuse)?;
+        self.fits(headers, uri)?;
         if request.method() == Method::CONNECT {
-            return Err(no_proxy().into_response());
+            return Err(no_proxy());
         }
         let health = is_health(uri.path());
         let host = host(headers, uri);
         if !health {
-            let host = host.clone().map_err(refuse)?;
+            let host = host.clone()?;
             let named = uri.authority().map_or(host, |authority| authority.as_str());
             if !self.hosts.allow(host, local) || !self.hosts.allow(named, local) {
                 let detail = "The gateway does not answer to the name in `Host`.";
-                return Err(Problem::new(Code::HostNotAllowed, detail).into_response());
+                return Err(Problem::new(Code::HostNotAllowed, detail));
             }
         }
         let plain_page = matches!(*request.method(), Method::GET | Method::HEAD) && !is_api(uri.path());
         let host = host.unwrap_or_default();
-        *cross_origin = self.origins.judge(headers, host, plain_page).map_err(refuse)?;
+        *cross_origin = self.origins.judge(headers, host, plain_page)?;
         if let Some(cross_origin) = cross_origin
             && is_preflight(request.method(), headers)
         {
-            return Err(cross_origin.preflight(headers));
+            return Ok(Some(cross_origin.preflight(headers)));
         }
         if self.draining.load(Ordering::Acquire) && !health {
-            return Err(draining(request.method(), uri, headers).into_response());
+            return Err(draining(request.method(), uri, headers));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The limits of a request's head. hyper has limits of its own, a little wider, and answers those without a body.

@@ -17,6 +17,7 @@ use axum::Router;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use utoipa::OpenApi;
+use utoipa::openapi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use crate::http::front::Front;
@@ -24,6 +25,8 @@ use crate::http::hosts::Hosts;
 use crate::http::hosts::split_port;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
+use crate::http::native::Api;
+use crate::http::ops::Ops;
 use crate::http::origins::Origins;
 use crate::model::limits::Limits;
 
@@ -63,17 +66,19 @@ pub struct Options {
 )]
 struct Contract;
 
-/// Everything the gateway answers, as one router and its OpenAPI document: the calls of `api`, those of operating it, and
-/// the pages.
-pub fn router(api: OpenApiRouter, ops: ops::Ops) -> Router {
-    let calls = OpenApiRouter::with_openapi(Contract::openapi()).merge(api).merge(ops::routes(ops));
-    let (router, document) = calls.split_for_parts();
-    router.merge(ops::documents::routes(&document)).merge(ops::pages::routes()).fallback(nothing_here)
+/// Everything the gateway answers: the calls of the native API, those of operating it, and the pages.
+pub fn router(api: Api, ops: Ops) -> Router {
+    let calls = OpenApiRouter::new().merge(native::routes().with_state(api)).merge(ops::routes().with_state(ops));
+    let (router, _) = calls.split_for_parts();
+    router.merge(ops::documents::routes(&document())).merge(ops::pages::routes()).fallback(nothing_here)
 }
 
-/// The OpenAPI document alone, as it is published.
-pub fn document(api: OpenApiRouter, ops: ops::Ops) -> utoipa::openapi::OpenApi {
-    OpenApiRouter::with_openapi(Contract::openapi()).merge(api).merge(ops::routes(ops)).into_openapi()
+/// The OpenAPI document, as it is published.
+pub fn document() -> openapi::OpenApi {
+    let mut document = Contract::openapi();
+    document.merge(native::routes().into_openapi());
+    document.merge(ops::routes().into_openapi());
+    document
 }
 
 /// Puts the front before a router.

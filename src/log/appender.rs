@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
+use crate::log::partition::Partition;
 use crate::log::shelf::Shelf;
 use crate::store::contract::Appended;
 use crate::store::contract::LogStore;
@@ -38,10 +39,12 @@ pub enum AppendError {
     Closed,
 }
 
-/// A write with what its caller waits for. The permit is its share of the queue's budget.
+/// A write with what its caller waits for. The permit is its share of the queue's budget; the partitions are held so
+/// that they are in use, and learn of what is written, until it is.
 #[derive(Debug)]
 pub(super) struct Append {
     pub(super) write: Write,
+    pub(super) partitions: Vec<Arc<Partition>>,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -75,14 +78,14 @@ impl Appender {
     async fn flush(&self, appends: Vec<Append>) -> Result<(), StoreError> {
         let mut replies = Vec::with_capacity(appends.len());
         let mut writes = Vec::with_capacity(appends.len());
-        for append in appends {
-            writes.push(append.write);
-            replies.push((append.reply, append.permit));
+        for Append { write, partitions, reply, permit } in appends {
+            writes.push(write);
+            replies.push((reply, (partitions, permit)));
         }
         let flushed = match self.store.append(writes).await {
             Ok(flushed) => flushed,
             Err(error) => {
-                for (reply, _permit) in replies {
+                for (reply, _held) in replies {
                     let _ = reply.send(Err(AppendError::Store(error.clone())));
                 }
                 return if matches!(error, StoreError::Indefinite(_)) { Err(error) } else { Ok(()) };
@@ -91,7 +94,7 @@ impl Appender {
         assert_eq!(flushed.outcomes.len(), replies.len(), "one outcome per write");
         // Before any answer: who reads after an acknowledgement finds the record.
         flushed.batches.iter().for_each(|batch| self.shelf.publish(batch));
-        for ((reply, _permit), outcome) in replies.into_iter().zip(flushed.outcomes) {
+        for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
             // A caller who has left still has its records in the log.
             let _ = reply.send(outcome.map_err(AppendError::Refused));
         }

@@ -71,6 +71,10 @@ impl Logs {
         &self.inner.store
     }
 
+    pub(super) fn segments(&self) -> &Arc<SegmentCache> {
+        &self.inner.segments
+    }
+
     pub(super) fn shelf(&self) -> &Shelf {
         &self.inner.shelf
     }
@@ -91,15 +95,18 @@ impl Logs {
         }
         let store = Arc::clone(&self.inner.store);
         let bounds = tasks::run(async move { store.bounds(id).await }).await?.ok_or(ReadError::Gone)?;
+        // A database that was put back from an older copy gives offsets anew that the cache holds already.
+        let (segments, incarnation, end) = (Arc::clone(&self.inner.segments), topic.incarnation, bounds.high_watermark);
+        tasks::blocking(move || segments.forget_beyond(id, incarnation, end)).await;
         Ok(self.inner.shelf.insert(Partition::new(id, topic.incarnation, bounds)))
     }
 
-    /// Hands runs to the appender; the answer comes on the receiver once they are durable and readable. `partitions`
-    /// are those of the runs: they stay in memory until then, so that the tail has what was written.
+    /// Hands runs to the appender; the receipt is ready once they are durable and readable. `partitions` are those of the
+    /// runs: they stay in use until then.
     ///
     /// # Errors
     /// At once, and nothing is written: [`AppendError::Overloaded`], [`AppendError::Closed`].
-    pub fn append(&self, write: Write) -> Result<Receipt, AppendError> {
+    pub fn append(&self, write: Write, partitions: Vec<Arc<Partition>>) -> Result<Receipt, AppendError> {
         let bytes = write.runs.iter().map(Run::bytes).sum::<usize>() + WRITE_OVERHEAD_BYTES;
         // One write may be larger than the whole budget allows for: it then takes all of it.
         let permits = u32::try_from(bytes.min(self.inner.queue_bytes)).expect("a request is far below 4 GiB");
@@ -108,7 +115,7 @@ impl Logs {
         let (reply, receipt) = oneshot::channel();
         let inbox = self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let inbox = inbox.ok_or(AppendError::Closed)?;
-        inbox.try_send(Append { write, reply, permit }).map_err(|error| match error {
+        inbox.try_send(Append { write, partitions, reply, permit }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;

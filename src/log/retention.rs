@@ -2,6 +2,7 @@
 //! deletes what lies below them in slices between which producers have their turn.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -13,6 +14,7 @@ use crate::model::time;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Topic;
 use crate::model::topic::TopicId;
+use crate::tasks;
 
 /// Partitions looked at in one turn: with many of them a sweep takes several turns, and little of the machine.
 const TURN_PARTITIONS: usize = 200;
@@ -100,6 +102,8 @@ impl Sweeper {
 
     async fn tidy(&self) -> Result<(), ReadError> {
         self.logs.shelf().put_away_idle();
+        let segments = Arc::clone(self.logs.segments());
+        tasks::blocking(move || segments.make_way()).await;
         let before = time::now().saturating_sub(self.idempotency_ms);
         while self.logs.store().purge_idempotency_keys(before).await? {
             tokio::task::yield_now().await;

@@ -128,10 +128,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::codec::ValueRef;
     use crate::model::record::Header;
     use crate::model::record::HeaderValue;
     use crate::model::record::Value;
-    use crate::model::record::ValueRef;
     use crate::model::topic::TopicId;
 
     const HERE: PartitionId = PartitionId { topic: TopicId(7), partition: 3 };

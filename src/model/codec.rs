@@ -12,9 +12,7 @@
 use crate::model::record::Header;
 use crate::model::record::HeaderValue;
 use crate::model::record::NewRecord;
-use crate::model::record::RecordRef;
 use crate::model::record::Value;
-use crate::model::record::ValueRef;
 use crate::model::time::Millis;
 use std::borrow::Cow;
 
@@ -25,6 +23,34 @@ const BYTES: u8 = 1 << 3;
 
 /// Bytes before a record's variable part: length, attributes, timestamp.
 const FIXED: usize = 4 + 1 + 6;
+
+/// A value as it lies in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// A JSON text without white space between its tokens.
+    Json(&'a [u8]),
+    /// Any bytes.
+    Bytes(&'a [u8]),
+    /// No value.
+    Tombstone,
+}
+
+/// A record as it lies in a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordRef<'a> {
+    /// Its place in the partition.
+    pub offset: u64,
+    /// The caller's time or the server's, in milliseconds.
+    pub timestamp: Millis,
+    /// The key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: ValueRef<'a>,
+    /// The headers, in order.
+    pub headers: Headers<'a>,
+    /// How many bytes it takes in its batch.
+    pub encoded_bytes: usize,
+}
 
 /// The bytes are not records. Never expected behind a checksum that held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

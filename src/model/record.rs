@@ -1,8 +1,7 @@
-//! A record: what a caller sends ([`NewRecord`]) and what a reader sees ([`RecordRef`]).
+//! A record on its way in. What a reader sees of it is in `codec.rs`.
 
 use std::borrow::Cow;
 
-use crate::model::codec::Headers;
 use crate::model::time::Millis;
 
 /// What a record says. The three never mix: a tombstone is neither empty bytes nor the text `null`.
@@ -17,11 +16,11 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// Its size in bytes; a tombstone has none.
-    pub fn len(&self) -> usize {
+    /// Its bytes; a tombstone has none.
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Json(bytes) | Self::Bytes(bytes) => bytes.len(),
-            Self::Tombstone => 0,
+            Self::Json(bytes) | Self::Bytes(bytes) => bytes,
+            Self::Tombstone => &[],
         }
     }
 }
@@ -69,32 +68,4 @@ pub struct NewRecord<'a> {
     pub headers: Vec<Header<'a>>,
     /// The caller's timestamp; the server's clock counts if absent.
     pub timestamp: Option<Millis>,
-}
-
-/// A value as it lies in a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueRef<'a> {
-    /// A JSON text without white space between its tokens.
-    Json(&'a [u8]),
-    /// Any bytes.
-    Bytes(&'a [u8]),
-    /// No value.
-    Tombstone,
-}
-
-/// A record as it lies in a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordRef<'a> {
-    /// Its place in the partition.
-    pub offset: u64,
-    /// The caller's time or the server's, in milliseconds.
-    pub timestamp: Millis,
-    /// The key, if it has one.
-    pub key: Option<&'a [u8]>,
-    /// The value.
-    pub value: ValueRef<'a>,
-    /// The headers, in order.
-    pub headers: Headers<'a>,
-    /// How many bytes it takes in its batch.
-    pub encoded_bytes: usize,
 }

@@ -205,7 +205,8 @@ fn every_flipped_bit_is_seen() {
     for bit in 0..good.len() * 8 {
         let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        mutilate(dir.path(), &path, &log, |path| fs::write(path, &bytes).expect("written"));
+        let seen = mutilate(dir.path(), &path, &log, |path| fs::write(path, &bytes).expect("written"));
+        assert!(seen >= 1, "bit {bit}");
     }
 }
 
@@ -262,7 +263,7 @@ fn what_is_put_in_place_of_a_file_is_not_followed_nor_waited_for() {
         assert_eq!(seen, 2);
     }
     mutilate(dir.path(), &path, &log, |path| {
-        fs::set_permissions(path, Permissions::from_mode(0)).expect("set");
+        fs::set_permissions(path, Permissions::from_mode(0o0)).expect("set");
     });
     // A second name of the file: it may be read, but is not written to.
     let cache = open(dir.path(), MIB);
@@ -401,7 +402,7 @@ fn the_budget_holds_and_the_least_recently_read_go_first() {
 #[test]
 fn a_long_run_becomes_files_of_bounded_size_and_count() {
     let dir = TempDir::new().expect("dir");
-    let log = log(HERE, &vec![(1, 10_000); 40]);
+    let log = log(HERE, &[(1, 10_000); 40]);
     let cache = open(dir.path(), MIB);
     cache.admit(HERE, INCARNATION, &log);
     assert_eq!(read_everywhere(&cache, &log), 40);
@@ -439,7 +440,7 @@ fn a_full_disk_costs_the_oldest_and_a_pause() {
 #[test]
 fn forgetting_takes_what_it_says_and_no_more() {
     let dir = TempDir::new().expect("dir");
-    let log = log(HERE, &vec![(1, 40_000); 8]);
+    let log = log(HERE, &[(1, 40_000); 8]);
     for knows in [true, false] {
         let mut cache = open(dir.path(), 2 * MIB);
         cache.admit(HERE, INCARNATION, &log);
@@ -498,7 +499,7 @@ fn a_run_that_is_none_is_declined() {
 #[test]
 fn answers_stay_right_under_torture() {
     let dir = TempDir::new().expect("dir");
-    let log = log(HERE, &vec![(3, 3000); 60]);
+    let log = log(HERE, &[(3, 3000); 60]);
     let cache = open(dir.path(), 300 << 10);
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -521,7 +522,7 @@ fn answers_stay_right_under_torture() {
                         0 => drop(fs::remove_file(path)),
                         1 => drop(fs::write(path, b"garbage")),
                         2 => drop(fs::read(&path).and_then(|bytes| fs::write(&path, &bytes[..bytes.len() / 2]))),
-                        3 => drop(fs::set_permissions(path, Permissions::from_mode(0))),
+                        3 => drop(fs::set_permissions(path, Permissions::from_mode(0o0))),
                         _ => {}
                     }
                 }

@@ -14,6 +14,12 @@ use std::sync::Arc;
 use crate::store::contract::Store;
 pub use sqlite::OpenError;
 
+/// The default of [`Options::wal_bytes_max`]: 64 MiB.
+pub const WAL_BYTES_MAX_DEFAULT: u64 = 64 << 20;
+
+/// The default of [`Options::readers`].
+pub const READERS_DEFAULT: u32 = 4;
+
 /// Where the data is and how it is kept.
 #[derive(Debug, Clone)]
 pub struct Options {

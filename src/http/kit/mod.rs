@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod context;
+pub mod fanout;
 pub mod media;
 pub mod path;
 pub mod problem;

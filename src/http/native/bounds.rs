@@ -35,7 +35,7 @@ impl Bounds<'_> {
             let why = format!("names and values have {headers} bytes together; they may have {most}");
             return Err(Refusal::invalid(place.path("headers"), why));
         }
-        if key + headers + record.value.len() > limits.record_bytes {
+        if key + headers + record.value.as_bytes().len() > limits.record_bytes {
             return Err(Refusal::record_too_large(place.path(""), limits.record_bytes));
         }
         match record.timestamp {

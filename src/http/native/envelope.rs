@@ -186,3 +186,216 @@ impl<'de> Envelope<'de> {
         Ok(record)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::native::decode;
+    use crate::http::native::refusal::RefusalKind;
+    use crate::model::limits::Limits;
+    use crate::model::record::HeaderValue;
+
+    const NOW: Millis = 1_732_233_600_000;
+
+    /// The second record of a batch.
+    fn records(members: &str) -> Result<NewRecord<'static>, Refusal> {
+        let body = format!("{{\"records\":[{{\"value\":0}},{{{members}}}]}}").leak();
+        let bounds = Bounds { limits: &Limits::default(), now: NOW };
+        decode::batch(body.as_bytes(), &bounds, None).map(|mut records| records.pop().expect("two records"))
+    }
+
+    /// The path and the whole detail of an invalid record.
+    fn invalid(members: &str) -> (String, String) {
+        match records(members) {
+            Err(Refusal { kind: RefusalKind::InvalidRecord { path }, detail }) => {
+                let rest = detail.strip_prefix(&format!("{path}: ")).expect("the detail begins with the path");
+                (path, rest.to_owned())
+            }
+            other => panic!("{members}: {other:?}"),
+        }
+    }
+
+    fn json(text: &str) -> Value<'_> {
+        Value::Json(Cow::Borrowed(text.as_bytes()))
+    }
+
+    fn header<'a>(name: &'a str, value: &'a str) -> Header<'a> {
+        Header { name: Cow::Borrowed(name), value: HeaderValue::Text(Cow::Borrowed(value)) }
+    }
+
+    #[test]
+    fn every_member_is_taken() {
+        let record = records(
+            r#""key":"k\n","value":{"a": [1, 2]},"headers":{"b":"2","a":"1"},"partition":7,"timestamp":0,
+               "topic":"elsewhere","offset":9,"cursor":"abc""#,
+        )
+        .expect("taken");
+        assert_eq!(record.key.as_deref(), Some(&b"k\n"[..]));
+        assert_eq!(record.value, json("{\"a\":[1,2]}"));
+        assert_eq!(record.headers, [header("b", "2"), header("a", "1")]);
+        assert_eq!((record.topic, record.partition, record.timestamp), (0, Some(7), Some(0)));
+    }
+
+    #[test]
+    fn absent_empty_and_null_never_mix() {
+        let key = |members: &str| records(members).expect("taken").key.map(Cow::into_owned);
+        assert_eq!(key(r#""value":1"#), None);
+        assert_eq!(key(r#""value":1,"key":null"#), None);
+        assert_eq!(key(r#""value":1,"key":"""#), Some(vec![]));
+        assert_eq!(key(r#""value":1,"key_base64":"""#), Some(vec![]));
+        assert_eq!(key(r#""value":1,"key":null,"key_base64":"/w==""#), Some(vec![0xff]));
+        let value = |members: &str| records(members).expect("taken").value;
+        assert_eq!(value(r#""value":null"#), Value::Tombstone);
+        assert_eq!(value(r#""value": null "#), Value::Tombstone);
+        assert_eq!(value(r#""value":"""#), json("\"\""));
+        assert_eq!(value(r#""value":"null""#), json("\"null\""));
+        assert_eq!(value(r#""value_base64":"""#), Value::Bytes(Cow::Borrowed(&[])));
+        assert_eq!(value(r#""value_base64":"bnVsbA==""#), Value::Bytes(Cow::Borrowed(b"null")));
+        let nulls = r#""value":1,"headers":null,"header_list":null,"partition":null,"timestamp":null,"topic":null"#;
+        let record = records(nulls).expect("taken");
+        assert_eq!((record.headers.len(), record.partition, record.timestamp), (0, None, None));
+    }
+
+    #[test]
+    fn values_are_kept_as_they_were_sent() {
+        for text in [
+            "9223372036854775808",
+            "1e400",
+            "0.1000000000000000055",
+            "-0",
+            r#""\u0000""#,
+            r#""\ud800""#,
+            r#"{"a":1,"a":2}"#,
+            r#""\r\n""#,
+            "\"\u{feff}\"",
+        ] {
+            assert_eq!(records(&format!("\"value\":{text}")).expect(text).value, json(text));
+        }
+        let long = format!("\"{}\"", "x".repeat((1 << 20) - 2));
+        assert_eq!(records(&format!("\"value\":{long}")).expect("1 MiB").value, json(&long));
+    }
+
+    #[test]
+    fn plain_records_borrow_from_the_body() {
+        let record = records(r#""key":"k","value":{"a":1},"headers":{"h":"v"}"#).expect("taken");
+        assert!(matches!(record.key, Some(Cow::Borrowed(_))));
+        assert!(matches!(record.value, Value::Json(Cow::Borrowed(_))));
+        assert!(matches!(&record.headers[0].value, HeaderValue::Text(Cow::Borrowed(_))));
+    }
+
+    #[test]
+    fn the_list_of_headers_holds() {
+        let record = records(
+            r#""value":1,"headers":{"a":"2"},"header_list":[{"name":"a","value":"1"},{"name":"a","value_base64":"/w=="},
+               {"value":"2","name":"a"}]"#,
+        )
+        .expect("taken");
+        let bytes = Header { name: Cow::Borrowed("a"), value: HeaderValue::Bytes(Cow::Borrowed(&[0xff])) };
+        assert_eq!(record.headers, [header("a", "1"), bytes, header("a", "2")]);
+    }
+
+    #[test]
+    fn each_refusal_names_its_member() {
+        for (members, path, detail) in [
+            (
+                r#""value":1,"key":5"#,
+                "key",
+                "a key is a string or null; send any other bytes as `key_base64`; invalid type: integer `5`, expected a string",
+            ),
+            (r#""value":1,"key":["a"]"#, "key", "a key is a string"),
+            (r#""value":1,"key":"\ud800""#, "key", "a key is a string"),
+            (
+                r#""value":1,"key":"a","key_base64":"YQ==""#,
+                "key_base64",
+                "the record has `key` and `key_base64`; send one of them",
+            ),
+            (r#""value":1,"key":"a","key":"b""#, "key", "the record has this member twice"),
+            (r#""value":1,"value":1"#, "value", "the record has this member twice"),
+            (r#""key":"a""#, "value", "it is missing; send `value`"),
+            ("", "value", "it is missing"),
+            (r#""value":null,"value_base64":"""#, "value_base64", "the record has `value` and `value_base64`"),
+            (r#""value_base64":null"#, "value_base64", "it is a string of base64; a tombstone is `\"value\":null`"),
+            (r#""value_base64":"YQ""#, "value_base64", "not base64 as in RFC 4648 section 4"),
+            (r#""value_base64":"Y Q==""#, "value_base64", "not base64"),
+            (r#""value_base64":"YQ==\n""#, "value_base64", "not base64"),
+            (r#""value_base64":"_-8=""#, "value_base64", "not base64"),
+            (r#""value_base64":"YR==""#, "value_base64", "not base64"),
+            (r#""value":1,"key_base64":"YQ=""#, "key_base64", "not base64"),
+            (
+                r#""value":1,"partition":-1"#,
+                "partition",
+                "a partition is a whole number from 0 on; invalid value: integer `-1`, expected u32",
+            ),
+            (r#""value":1,"partition":1.0"#, "partition", "a partition is a whole number"),
+            (r#""value":1,"partition":"1""#, "partition", "a partition is a whole number"),
+            (r#""value":1,"partition":4294967296"#, "partition", "a partition is a whole number"),
+            (r#""value":1,"timestamp":-1"#, "timestamp", "a timestamp is a whole number of milliseconds"),
+            (r#""value":1,"timestamp":1e12"#, "timestamp", "a timestamp is a whole number of milliseconds"),
+            (r#""value":1,"timestamp":1732237200001"#, "timestamp", "it is more than an hour ahead"),
+            (r#""value":1,"timestamp":18446744073709551615"#, "timestamp", "it is more than an hour ahead"),
+            (r#""value":1,"headers":[]"#, "headers", "headers are an object of strings"),
+            (r#""value":1,"headers":{"a":1}"#, "headers", "headers are an object of strings"),
+            (r#""value":1,"headers":{"a":null}"#, "headers", "headers are an object of strings"),
+            (
+                r#""value":1,"headers":{"a":"1","a":"2"}"#,
+                "headers",
+                "a name is there twice; send repeated names as `header_list`",
+            ),
+            (r#""value":1,"header_list":{"a":"1"}"#, "header_list", "it is a list of"),
+            (
+                r#""value":1,"header_list":[{"name":"a"}]"#,
+                "header_list[0]",
+                "it needs one of `value` and `value_base64`",
+            ),
+            (
+                r#""value":1,"header_list":[{"name":"a","value":"1"},{"value":"1"}]"#,
+                "header_list[1]",
+                "it needs a `name`",
+            ),
+            (
+                r#""value":1,"header_list":[{"name":"a","value":"1","value_base64":""}]"#,
+                "header_list[0]",
+                "it needs one of",
+            ),
+            (
+                r#""value":1,"header_list":[{"name":"a","name":"a","value":"1"}]"#,
+                "header_list[0]",
+                "it has `name` twice",
+            ),
+            (
+                r#""value":1,"header_list":[{"name":"a","value_base64":"*"}]"#,
+                "header_list[0].value_base64",
+                "not base64",
+            ),
+            (r#""value":1,"header_list":[{"name":"a","value":null}]"#, "header_list", "it is a list of"),
+        ] {
+            let (at, why) = invalid(members);
+            assert_eq!(at, format!("records[1].{path}"), "{members}");
+            assert!(why.starts_with(detail), "{members}: {why}");
+        }
+        assert_eq!(records(r#""value":1,"timestamp":1732237200000"#).map(|r| r.timestamp), Ok(Some(NOW + 3_600_000)));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| format!("\"value\":{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(records(&nested(64)).is_ok());
+        for depth in [65, 100_000] {
+            let (path, why) = invalid(&nested(depth));
+            assert_eq!((&*path, &*why), ("records[1].value", "arrays and objects may nest 64 deep at most"));
+        }
+        for member in ["offset", "cursor", "topic", "key", "headers", "partition"] {
+            let deep = nested(100_000).replacen("value", member, 1) + ",\"value\":1";
+            let taken = records(&deep);
+            assert_eq!(taken.is_ok(), matches!(member, "offset" | "cursor"), "{member}: has no effect");
+        }
+    }
+
+    #[test]
+    fn members_have_their_names() {
+        for name in MEMBERS {
+            assert_eq!(Member::named(name).map(Member::name), Some(*name));
+        }
+        assert_eq!(Member::named("Key"), None);
+    }
+}

@@ -50,7 +50,7 @@ pub fn reason(error: &serde_json::Error) -> String {
     }
 }
 
-/// The text of a body that must be JSON: UTF-8 without a byte order mark (RFC 8259 §8.1).
+/// The text of a body that must be JSON: not empty, and UTF-8 without a byte order mark (RFC 8259 §8.1).
 pub fn utf8(body: &[u8]) -> Result<&str, Malformed> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let good = &body[..error.valid_up_to()];
@@ -64,6 +64,9 @@ pub fn utf8(body: &[u8]) -> Result<&str, Malformed> {
     if text.starts_with('\u{feff}') {
         let reason = "it begins with a byte order mark (BOM), which JSON must not have".to_owned();
         return Err(Malformed { line: 1, column: 1, reason });
+    }
+    if text.bytes().all(|byte| CLASSES[usize::from(byte)] == Class::Blank) {
+        return Err(Malformed { line: 1, column: 1, reason: "it is empty".to_owned() });
     }
     Ok(text)
 }
@@ -81,7 +84,7 @@ pub fn parse_value(body: &[u8], depth_max: usize) -> Result<Cow<'_, [u8]>, NotTa
 /// nothing else would keep 100,000 brackets from the parsers of those who read.
 pub fn compact(text: &[u8], depth_max: usize) -> Result<Cow<'_, [u8]>, TooDeep> {
     let mut scan = Scan { text, at: 0, depth: 0, depth_max };
-    if !scan.to_blank()? {
+    if !scan.find_blank()? {
         return Ok(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(text.len());
@@ -92,7 +95,7 @@ pub fn compact(text: &[u8], depth_max: usize) -> Result<Cow<'_, [u8]>, TooDeep> 
             scan.at += 1;
         }
         kept = scan.at;
-        if !scan.to_blank()? {
+        if !scan.find_blank()? {
             out.extend_from_slice(&text[kept..]);
             return Ok(Cow::Owned(out));
         }
@@ -132,7 +135,7 @@ struct Scan<'t> {
 
 impl Scan<'_> {
     /// Goes on to the next white space outside strings; false at the end of the text.
-    fn to_blank(&mut self) -> Result<bool, TooDeep> {
+    fn find_blank(&mut self) -> Result<bool, TooDeep> {
         while let Some(byte) = self.text.get(self.at) {
             match CLASSES[usize::from(*byte)] {
                 Class::Plain => self.at += 1,
@@ -380,6 +383,7 @@ mod tests {
         assert_eq!(at(b"\xef\xbb\xbf{}").0, 1);
         assert!(at(b"\xef\xbb\xbf{}").2.contains("byte order mark"));
         assert_eq!(at(b"[\n\"a\xff\"]"), (2, 3, "the bytes are not UTF-8".to_owned()));
+        assert_eq!(at(b" \n"), (1, 1, "it is empty".to_owned()));
         assert_eq!(at(b"[").2, "EOF while parsing a list");
         for bad in
             ["", " ", "nul", "01", "+1", "1.", ".5", "NaN", "'a'", "[1,]", "{\"a\":1,}", "\"\t\"", "\"\\x\"", "{a:1}"]

@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::http::native::json_text::write_string;
 use crate::http::native::raw::StoredAs;
+use crate::model::codec::RecordRef;
+use crate::model::codec::ValueRef;
 use crate::model::name::TopicName;
 use crate::model::record::Header;
 use crate::model::record::HeaderValue;
-use crate::model::record::RecordRef;
-use crate::model::record::ValueRef;
 use crate::model::time::Millis;
 
 /// What a record takes at most beside its topic, its own bytes and escapes: names of members, two numbers, brackets.

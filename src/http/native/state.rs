@@ -7,7 +7,11 @@ use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
+use crate::http::native::feed::Feeds;
+use crate::http::native::pulse::Pulse;
+use crate::http::native::stream::Streams;
 use crate::model::limits::Limits;
+use crate::tasks::Tasks;
 
 /// How this API behaves where its contract leaves it open.
 #[derive(Debug, Clone)]
@@ -35,13 +39,20 @@ pub struct Api {
     pub draining: CancellationToken,
     /// Where the contract leaves it open.
     pub options: Arc<Options>,
+    /// The live edges that streams share.
+    pub feeds: Feeds,
+    /// What every stream works with.
+    pub streams: Arc<Streams>,
 }
 
 impl Api {
-    /// The state over a broker.
-    pub fn new(broker: Broker, options: Options, draining: CancellationToken) -> Self {
+    /// The state over a broker; `tasks` run its feeds.
+    pub fn new(broker: Broker, options: Options, draining: CancellationToken, tasks: &Tasks) -> Self {
         let limits = Arc::new(broker.limits().clone());
-        Self { broker, limits, draining, options: Arc::new(options) }
+        let pulse = Pulse::start(options.heartbeat, draining.clone(), tasks);
+        let feeds = Feeds::new(broker.clone(), pulse.clone(), draining.clone(), tasks.clone());
+        let streams = Arc::new(Streams { broker: broker.clone(), pulse, draining: draining.clone() });
+        Self { broker, limits, draining, options: Arc::new(options), feeds, streams }
     }
 }
 

@@ -45,8 +45,8 @@ pub struct Ops {
 }
 
 /// `/healthz`, `/readyz`, `/v1`.
-pub fn routes(ops: Ops) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(version)).with_state(ops)
+pub fn routes() -> OpenApiRouter<Ops> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(version))
 }
 
 /// How the node is.

@@ -87,7 +87,7 @@ fn problem_index() -> String {
     for code in Code::ALL {
         let Row { code, status, title, .. } = code.row();
         let status = status.as_u16();
-        write!(rows, "<tr><td>{status}<td><a href=\"/problems/{code}\"><code>{code}</code></a><td>{title}\n")
+        writeln!(rows, "<tr><td>{status}<td><a href=\"/problems/{code}\"><code>{code}</code></a><td>{title}")
             .expect("a string takes everything");
     }
     let body = format!(

@@ -1,0 +1,19 @@
+# Build: docker build -t tidegate .
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked && cp target/release/tidegate /tidegate
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin tidegate \
+    && install -d -o tidegate -g tidegate -m 0700 /data
+COPY --from=build /tidegate /usr/local/bin/tidegate
+USER tidegate
+VOLUME /data
+ENV TIDEGATE_DATA_DIR=/data TIDEGATE_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s CMD ["tidegate", "health"]
+ENTRYPOINT ["tidegate"]
