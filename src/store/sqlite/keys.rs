@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use sqlx::Arguments;
 use sqlx::Row;
 use sqlx::sqlite::SqliteArguments;
+use sqlx::sqlite::SqliteRow;
 
 use crate::model::time;
 use crate::model::time::Millis;
@@ -27,6 +28,9 @@ pub(super) const INSERT: &str = "insert or replace into idempotency_keys \
 /// Keys forgotten in one turn: bounded, so that a purge never holds up producers.
 const PURGE_ROWS: i64 = 500;
 
+/// Keys asked for in one statement: SQLite takes 32,766 values at most.
+const ASKED_AT_ONCE: usize = 512;
+
 /// Bytes of one run in the `runs` column: topic, partition, base offset.
 const RUN_BYTES: usize = 8 + 4 + 8;
 
@@ -38,39 +42,40 @@ pub(super) async fn look_up(writer: &mut Writer, writes: &[Write]) -> Result<Vec
         .enumerate()
         .filter_map(|(i, write)| write.idempotency.as_ref().map(|key| (&key.digest[..], i)))
         .collect();
-    if asked.is_empty() {
-        return Ok(refusals);
+    let digests: Vec<&[u8]> = asked.keys().copied().collect();
+    let oldest = time::now().saturating_sub(writer.idempotency_ms);
+    for digests in digests.chunks(ASKED_AT_ONCE) {
+        for row in known(writer, digests).await? {
+            let blob = |column: usize| row.try_get::<Vec<u8>, _>(column).map_err(StoreError::corrupt);
+            let at = asked[&blob(0)?[..]];
+            let runs = decode_runs(&blob(3)?)?;
+            if number(&row, 2)? < oldest || !all_live(writer, &runs).await? {
+                continue;
+            }
+            let key = writes[at].idempotency.as_ref().expect("only writes with keys were asked for");
+            refusals[at] = Some(if blob(1)? == key.fingerprint {
+                Refused::Replayed(Replay { runs, receipt: blob(4)? })
+            } else {
+                Refused::KeyReused
+            });
+        }
     }
+    Ok(refusals)
+}
+
+/// The rows of those of `digests` that were used before.
+async fn known(writer: &mut Writer, digests: &[&[u8]]) -> Result<Vec<SqliteRow>, StoreError> {
     // As many marks as the next power of two, so that few texts are prepared; those left over are null and match none.
-    let marks = asked.len().next_power_of_two();
+    let marks = digests.len().next_power_of_two();
     let mut sql =
         String::from("select digest, fingerprint, created_at, runs, receipt from idempotency_keys where digest in (");
     (0..marks).for_each(|i| sql.push_str(if i == 0 { "?" } else { ",?" }));
     sql.push(')');
     let mut arguments = SqliteArguments::default();
-    for digest in asked.keys() {
+    for digest in digests {
         arguments.add(*digest).map_err(StoreError::corrupt)?;
     }
-    let rows = sqlx::query_with(sqlx::AssertSqlSafe(sql), arguments)
-        .fetch_all(&mut writer.connection)
-        .await
-        .map_err(store_error)?;
-    let oldest = time::now().saturating_sub(writer.idempotency_ms);
-    for row in rows {
-        let blob = |column: usize| row.try_get::<Vec<u8>, _>(column).map_err(StoreError::corrupt);
-        let at = asked[&blob(0)?[..]];
-        let runs = decode_runs(&blob(3)?)?;
-        if number(&row, 2)? < oldest || !all_live(writer, &runs).await? {
-            continue;
-        }
-        let key = writes[at].idempotency.as_ref().expect("only writes with keys were asked for");
-        refusals[at] = Some(if blob(1)? == key.fingerprint {
-            Refused::Replayed(Replay { runs, receipt: blob(4)? })
-        } else {
-            Refused::KeyReused
-        });
-    }
-    Ok(refusals)
+    sqlx::query_with(sqlx::AssertSqlSafe(sql), arguments).fetch_all(&mut writer.connection).await.map_err(store_error)
 }
 
 /// Binds the keys of writes that are about to be committed; returns how many there are.
@@ -92,12 +97,13 @@ pub(super) fn bind<'a>(
     Ok(count)
 }
 
+pub(super) const PURGE: &str = "
+    delete from idempotency_keys
+    where id in (select id from idempotency_keys order by id limit ?1) and created_at < ?2";
+
 /// Forgets some of the keys older than `before`; true if more are left.
 pub(super) async fn purge(writer: &mut Writer, before: Millis) -> Result<bool, StoreError> {
-    let sql = "
-        delete from idempotency_keys
-        where id in (select id from idempotency_keys order by id limit ?1) and created_at < ?2";
-    let done = sqlx::query(sql)
+    let done = sqlx::query(PURGE)
         .bind(PURGE_ROWS)
         .bind(integer(before))
         .execute(&mut writer.connection)

@@ -1,22 +1,20 @@
 //! The store on SQLite: one file, one writing connection, a pool of readers beside it (WAL).
 
+mod database;
 mod keys;
 mod log;
 mod open;
 mod purge;
 mod read;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod upkeep;
 mod writer;
 
-use std::fs::File;
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
-use sqlx::SqlitePool;
-use tokio::sync::Mutex;
-use tokio::sync::Notify;
 
 use crate::model::batch::RecordBatch;
 use crate::model::name::TopicName;
@@ -37,25 +35,14 @@ use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
+use crate::store::options::Options;
+use database::Sqlite;
 pub use open::OpenError;
-use writer::Writer;
+use writer::nothing_written;
 
-/// The database of one data directory, which is this process's alone.
-#[derive(Debug)]
-pub(super) struct Sqlite {
-    writer: Mutex<Writer>,
-    readers: SqlitePool,
-    /// For passive checkpoints, which copy the write-ahead log back while writers go on.
-    checkpointer: Mutex<SqliteConnection>,
-    /// Wakes the checkpointer when enough was written.
-    written: Notify,
-    /// Bytes in the write-ahead log, as far as known.
-    wal_bytes: AtomicU64,
-    /// Those written since the last checkpoint began.
-    uncopied_bytes: AtomicU64,
-    wal_bytes_max: u64,
-    /// Held for as long as the process has the directory.
-    _lock: File,
+/// Opens the database of a data directory.
+pub(super) async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(Sqlite::open(options).await?))
 }
 
 impl Store for Sqlite {}
@@ -63,16 +50,17 @@ impl Store for Sqlite {}
 #[async_trait]
 impl TopicStore for Sqlite {
     async fn create_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Creation, StoreError> {
-        let mut writer = self.writer.lock().await;
-        topics::create(&mut writer, name, config).await
+        let mut writer = self.writer().await?;
+        let done = topics::create(&mut writer, name, config).await;
+        self.settle(writer, 0, done).await
     }
 
     async fn topic(&self, name: &TopicName) -> Result<Option<Topic>, StoreError> {
-        topics::by_name(&mut *self.reader().await?, name).await
+        topics::by_name(&mut *self.reader().await?, name).await.map_err(nothing_written)
     }
 
     async fn topic_by_id(&self, id: TopicId) -> Result<Option<Topic>, StoreError> {
-        topics::by_id(&mut *self.reader().await?, id).await
+        topics::by_id(&mut *self.reader().await?, id).await.map_err(nothing_written)
     }
 
     async fn topics(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Topic>, StoreError> {
@@ -80,25 +68,25 @@ impl TopicStore for Sqlite {
     }
 
     async fn configure_topic(&self, id: TopicId, config: TopicConfig) -> Result<Configuration, StoreError> {
-        let mut writer = self.writer.lock().await;
-        topics::configure(&mut writer, id, config).await
+        let mut writer = self.writer().await?;
+        let done = topics::configure(&mut writer, id, config).await;
+        self.settle(writer, 0, done).await
     }
 
     async fn delete_topic(&self, id: TopicId) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        topics::delete(&mut writer, id).await
+        let mut writer = self.writer().await?;
+        let done = topics::delete(&mut writer, id).await;
+        self.settle(writer, 0, done).await
     }
 }
 
 #[async_trait]
 impl LogStore for Sqlite {
     async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let flushed = log::append(&mut writer, &writes).await;
-        if let Ok(flushed) = &flushed {
-            self.note_written(flushed.batches.iter().map(|batch| batch.bytes().len() as u64).sum(), &mut writer).await;
-        }
-        flushed
+        let mut writer = self.writer().await?;
+        let done = log::append(&mut writer, &writes).await;
+        let bytes = done.iter().flat_map(|flushed| &flushed.batches).map(|batch| batch.bytes().len() as u64).sum();
+        self.settle(writer, bytes, done).await
     }
 
     async fn read(&self, partition: PartitionId, from: u64, bytes_max: usize) -> Result<Vec<RecordBatch>, StoreError> {
@@ -118,8 +106,9 @@ impl LogStore for Sqlite {
     }
 
     async fn advance_start(&self, partition: PartitionId, to: u64) -> Result<u64, StoreError> {
-        let mut writer = self.writer.lock().await;
-        purge::advance_start(&mut writer, partition, to).await
+        let mut writer = self.writer().await?;
+        let done = purge::advance_start(&mut writer, partition, to).await;
+        self.settle(writer, 0, done).await
     }
 
     async fn expired_until(
@@ -140,29 +129,30 @@ impl LogStore for Sqlite {
     }
 
     async fn purge(&self, partition: PartitionId, bytes_max: u64) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let purged = purge::below_log_start(&mut writer, partition, bytes_max).await?;
-        self.note_written(purged.bytes, &mut writer).await;
-        Ok(purged.more)
+        let mut writer = self.writer().await?;
+        let done = purge::below_log_start(&mut writer, partition, bytes_max).await;
+        let bytes = done.as_ref().map_or(0, |purged| purged.bytes);
+        self.settle(writer, bytes, done).await.map(|purged| purged.more)
     }
 
     async fn purge_deleted_topics(&self, bytes_max: u64) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        let purged = purge::deleted_topics(&mut writer, bytes_max).await?;
-        self.note_written(purged.bytes, &mut writer).await;
-        Ok(purged.more)
+        let mut writer = self.writer().await?;
+        let done = purge::deleted_topics(&mut writer, bytes_max).await;
+        let bytes = done.as_ref().map_or(0, |purged| purged.bytes);
+        self.settle(writer, bytes, done).await.map(|purged| purged.more)
     }
 
     async fn purge_idempotency_keys(&self, before: Millis) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
-        keys::purge(&mut writer, before).await
+        let mut writer = self.writer().await?;
+        let done = keys::purge(&mut writer, before).await;
+        self.settle(writer, 0, done).await
     }
 }
 
 #[async_trait]
 impl Upkeep for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.reader().await.map(drop)
+        read::ping(&mut *self.reader().await?).await
     }
 
     async fn run_upkeep(&self) {
@@ -171,6 +161,6 @@ impl Upkeep for Sqlite {
 
     async fn close(&self) {
         self.readers.close().await;
-        self.checkpoint_at_the_end().await;
+        self.finish().await;
     }
 }

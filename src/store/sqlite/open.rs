@@ -28,11 +28,11 @@ use sqlx::sqlite::SqliteSynchronous;
 use tokio::sync::Mutex;
 use tokio::sync::Notify;
 
-use crate::store::Options;
 use crate::store::error::StoreError;
-use crate::store::sqlite::Sqlite;
+use crate::store::options::Options;
+use crate::store::sqlite::database::Sqlite;
 use crate::store::sqlite::writer::Writer;
-use crate::store::sqlite::writer::store_error;
+use crate::store::sqlite::writer::read_error;
 
 /// SQLite 3.7.0 to 3.51.2 can lose committed transactions when one connection resets the write-ahead log while another
 /// checkpoints it (fixed in 3.51.3, see its release notes).
@@ -89,7 +89,7 @@ pub enum OpenError {
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn open(options: &Options) -> Result<Self, OpenError> {
+    pub(super) async fn open(options: &Options) -> Result<Self, OpenError> {
         let file = options.data_dir.join("tidegate.db");
         let lock = lock(&options.data_dir, &file)?;
         let connect = connect_options(&file);
@@ -104,10 +104,11 @@ impl Sqlite {
         check_library(&mut writer).await?;
         check_settings(&mut writer).await?;
         migrate(&mut writer).await?;
-        let writer = Writer::new(writer, options).await.map_err(OpenError::Store)?;
+        let writer = Writer::new(writer, lock, options).await.map_err(OpenError::Store)?;
 
-        let checkpointer =
+        let mut checkpointer =
             connect.clone().pragma("wal_autocheckpoint", "0").connect().await.map_err(OpenError::Database)?;
+        check_settings(&mut checkpointer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(options.readers)
             .acquire_timeout(READER_WAIT)
@@ -118,19 +119,18 @@ impl Sqlite {
             .await
             .map_err(OpenError::Database)?;
         Ok(Self {
-            writer: Mutex::new(writer),
+            writer: Mutex::new(Some(writer)),
             readers,
-            checkpointer: Mutex::new(checkpointer),
+            checkpointer: Mutex::new(Some(checkpointer)),
             written: Notify::new(),
             wal_bytes: AtomicU64::new(0),
             uncopied_bytes: AtomicU64::new(0),
             wal_bytes_max: options.wal_bytes_max,
-            _lock: lock,
         })
     }
 
     pub(super) async fn reader(&self) -> Result<PoolConnection<Driver>, StoreError> {
-        self.readers.acquire().await.map_err(store_error)
+        self.readers.acquire().await.map_err(read_error)
     }
 }
 
@@ -148,7 +148,7 @@ fn lock(directory: &Path, database: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn connect_options(file: &Path) -> SqliteConnectOptions {
+pub(super) fn connect_options(file: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(true)
@@ -171,7 +171,7 @@ async fn check_library(connection: &mut SqliteConnection) -> Result<(), OpenErro
     if version < SQLITE_VERSION_MIN { Err(OpenError::Library(text)) } else { Ok(()) }
 }
 
-async fn check_settings(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(super) async fn check_settings(connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let checks = [
         ("journal_mode", "pragma journal_mode", "wal"),
         ("synchronous", "pragma synchronous", "2"),

@@ -24,6 +24,9 @@ pub(super) struct Purged {
 
 pub(super) async fn advance_start(writer: &mut Writer, partition: PartitionId, to: u64) -> Result<u64, StoreError> {
     let Some(head) = writer.head(partition).await? else { return Ok(0) };
+    if head.next_offset == 0 {
+        return Ok(0); // nothing was ever written, and it gets no row for this
+    }
     let sql = "
         insert into log_starts (topic_id, partition, log_start_offset) values (?1, ?2, ?3)
         on conflict do update set log_start_offset = max(log_start_offset, excluded.log_start_offset)
@@ -39,19 +42,23 @@ pub(super) async fn advance_start(writer: &mut Writer, partition: PartitionId, t
     rows.first().map_or(Ok(0), |row| number(row, 0))
 }
 
+pub(super) const BELOW_START: &str = "
+    select b.base_offset, length(b.payload)
+    from log_starts s
+    join batches b on b.topic_id = s.topic_id and b.partition = s.partition
+        and b.base_offset < s.log_start_offset
+    where s.topic_id = ?1 and s.partition = ?2 and b.base_offset + b.record_count <= s.log_start_offset
+    order by b.base_offset limit ?3";
+
+pub(super) const DELETE_UP_TO: &str =
+    "delete from batches where topic_id = ?1 and partition = ?2 and base_offset <= ?3";
+
 pub(super) async fn below_log_start(
     writer: &mut Writer,
     partition: PartitionId,
     bytes_max: u64,
 ) -> Result<Purged, StoreError> {
-    let sql = "
-        select b.base_offset, length(b.payload)
-        from log_starts s
-        join batches b on b.topic_id = s.topic_id and b.partition = s.partition
-            and b.base_offset < s.log_start_offset
-        where s.topic_id = ?1 and s.partition = ?2 and b.base_offset + b.record_count <= s.log_start_offset
-        order by b.base_offset limit ?3";
-    let rows = sqlx::query(sql)
+    let rows = sqlx::query(BELOW_START)
         .bind(partition.topic.0)
         .bind(i64::from(partition.partition))
         .bind(SLICE_ROWS)
@@ -60,8 +67,7 @@ pub(super) async fn below_log_start(
         .map_err(store_error)?;
     let (slice, purged) = slice(&rows, bytes_max)?;
     if let Some(last) = slice.last() {
-        let sql = "delete from batches where topic_id = ?1 and partition = ?2 and base_offset <= ?3";
-        sqlx::query(sql)
+        sqlx::query(DELETE_UP_TO)
             .bind(partition.topic.0)
             .bind(i64::from(partition.partition))
             .bind(integer(number(last, 0)?))
@@ -72,16 +78,26 @@ pub(super) async fn below_log_start(
     Ok(purged)
 }
 
+pub(super) const DELETED_TOPIC: &str = "select id from topics where deleted_at is not null order by id limit 1";
+
+pub(super) const LEFT_BEHIND: &str = "
+    select id, length(payload) from batches
+    where topic_id = ?1 order by partition, base_offset limit ?2";
+
+pub(super) const DELETE_LEFT_BEHIND: &str = "
+    delete from batches where id in (
+        select id from batches where topic_id = ?1 order by partition, base_offset limit ?2)";
+
 pub(super) async fn deleted_topics(writer: &mut Writer, bytes_max: u64) -> Result<Purged, StoreError> {
-    let sql = "select id from topics where deleted_at is not null order by id limit 1";
     let topic: Option<i64> =
-        sqlx::query_scalar(sql).fetch_optional(&mut writer.connection).await.map_err(store_error)?;
+        sqlx::query_scalar(DELETED_TOPIC).fetch_optional(&mut writer.connection).await.map_err(store_error)?;
     let Some(topic) = topic else { return Ok(Purged { bytes: 0, more: false }) };
-    let sql = "
-        select id, length(payload) from batches
-        where topic_id = ?1 order by partition, base_offset limit ?2";
-    let rows =
-        sqlx::query(sql).bind(topic).bind(SLICE_ROWS).fetch_all(&mut writer.connection).await.map_err(store_error)?;
+    let rows = sqlx::query(LEFT_BEHIND)
+        .bind(topic)
+        .bind(SLICE_ROWS)
+        .fetch_all(&mut writer.connection)
+        .await
+        .map_err(store_error)?;
     let (slice, purged) = slice(&rows, bytes_max)?;
     if slice.is_empty() {
         // One text, one commit: a topic is either still marked or wholly gone.
@@ -96,10 +112,12 @@ pub(super) async fn deleted_topics(writer: &mut Writer, bytes_max: u64) -> Resul
         writer.commit(sql.to_owned(), arguments).await?;
         return Ok(Purged { bytes: 0, more: true });
     }
-    let sql = "
-        delete from batches where id in (
-            select id from batches where topic_id = ?1 order by partition, base_offset limit ?2)";
-    sqlx::query(sql).bind(topic).bind(slice.len() as i64).execute(&mut writer.connection).await.map_err(store_error)?;
+    sqlx::query(DELETE_LEFT_BEHIND)
+        .bind(topic)
+        .bind(slice.len() as i64)
+        .execute(&mut writer.connection)
+        .await
+        .map_err(store_error)?;
     Ok(Purged { more: true, ..purged })
 }
 

@@ -16,7 +16,19 @@ use crate::store::error::StoreError;
 use crate::store::sqlite::writer::integer;
 use crate::store::sqlite::writer::number;
 use crate::store::sqlite::writer::optional;
-use crate::store::sqlite::writer::store_error;
+use crate::store::sqlite::writer::read_error;
+
+pub(super) async fn ping(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    sqlx::query("select exists (select 1 from topics)").fetch_all(connection).await.map(drop).map_err(read_error)
+}
+
+/// The batch before may end where `from` begins: it is found through the index, but not read.
+pub(super) const BATCHES: &str = "
+    select base_offset, payload from batches
+    where topic_id = ?1 and partition = ?2 and base_offset + record_count > ?3 and base_offset >= coalesce((
+        select base_offset from batches
+        where topic_id = ?1 and partition = ?2 and base_offset <= ?3 order by base_offset desc limit 1), 0)
+    order by base_offset";
 
 pub(super) async fn batches(
     connection: &mut SqliteConnection,
@@ -24,23 +36,20 @@ pub(super) async fn batches(
     from: u64,
     bytes_max: usize,
 ) -> Result<Vec<RecordBatch>, StoreError> {
-    let sql = "
-        select base_offset, payload from batches
-        where topic_id = ?1 and partition = ?2 and base_offset >= coalesce((
-            select base_offset from batches
-            where topic_id = ?1 and partition = ?2 and base_offset <= ?3 order by base_offset desc limit 1), 0)
-        order by base_offset";
-    let mut rows = sqlx::query(sql)
+    let mut rows = sqlx::query(BATCHES)
         .bind(partition.topic.0)
         .bind(i64::from(partition.partition))
         .bind(integer(from))
         .fetch(connection);
     let mut batches: Vec<RecordBatch> = Vec::new();
     let mut bytes = 0;
-    while let Some(row) = rows.try_next().await.map_err(store_error)? {
+    while let Some(row) = rows.try_next().await.map_err(read_error)? {
         let batch = batch(&row, partition)?;
-        if batch.next_offset() <= from {
-            continue; // the one before: `from` is the end of the log, or its batch is gone
+        if batches.last().is_some_and(|before: &RecordBatch| before.next_offset() != batch.base_offset) {
+            return Err(StoreError::corrupt(format_args!(
+                "a gap before batch {} of partition {partition}",
+                batch.base_offset
+            )));
         }
         bytes += batch.bytes().len();
         batches.push(batch);
@@ -77,14 +86,10 @@ fn log_bounds(row: &SqliteRow, column: usize) -> Result<LogBounds, StoreError> {
     })
 }
 
-pub(super) async fn bounds(
-    connection: &mut SqliteConnection,
-    partition: PartitionId,
-) -> Result<Option<LogBounds>, StoreError> {
-    let sql = concat!(
-        "select ",
-        bounds_columns!(),
-        " from topics t
+pub(super) const BOUNDS: &str = concat!(
+    "select ",
+    bounds_columns!(),
+    " from topics t
           left join log_starts s on s.topic_id = t.id and s.partition = ?2
           left join batches last on last.id = (
               select id from batches where topic_id = ?1 and partition = ?2 order by base_offset desc limit 1)
@@ -93,23 +98,24 @@ pub(super) async fn bounds(
               where topic_id = ?1 and partition = ?2 and base_offset <= coalesce(s.log_start_offset, 0)
               order by base_offset desc limit 1)
           where t.id = ?1 and t.deleted_at is null and t.partition_count > ?2"
-    );
-    let row = sqlx::query(sql)
+);
+
+pub(super) async fn bounds(
+    connection: &mut SqliteConnection,
+    partition: PartitionId,
+) -> Result<Option<LogBounds>, StoreError> {
+    let row = sqlx::query(BOUNDS)
         .bind(partition.topic.0)
         .bind(i64::from(partition.partition))
         .fetch_optional(connection)
         .await
-        .map_err(store_error)?;
+        .map_err(read_error)?;
     row.map(|row| log_bounds(&row, 0)).transpose()
 }
 
-pub(super) async fn all_bounds(
-    connection: &mut SqliteConnection,
-    topic: TopicId,
-) -> Result<Vec<(u32, LogBounds)>, StoreError> {
-    // The recursive part steps from one partition to the next through the index, whatever they hold.
-    let sql = concat!(
-        "with recursive written (partition) as (
+/// The recursive part steps from one partition to the next through the index, whatever they hold.
+pub(super) const ALL_BOUNDS: &str = concat!(
+    "with recursive written (partition) as (
              select min(partition) from batches where topic_id = ?1
              union all
              select (select min(partition) from batches where topic_id = ?1 and partition > written.partition)
@@ -118,8 +124,8 @@ pub(super) async fn all_bounds(
              select partition from written where partition is not null
              union select partition from log_starts where topic_id = ?1)
          select known.partition, ",
-        bounds_columns!(),
-        " from known
+    bounds_columns!(),
+    " from known
           left join log_starts s on s.topic_id = ?1 and s.partition = known.partition
           left join batches last on last.id = (
               select id from batches
@@ -130,10 +136,28 @@ pub(super) async fn all_bounds(
                 and base_offset <= coalesce(s.log_start_offset, 0)
               order by base_offset desc limit 1)
           order by known.partition"
-    );
-    let rows = sqlx::query(sql).bind(topic.0).fetch_all(connection).await.map_err(store_error)?;
+);
+
+pub(super) async fn all_bounds(
+    connection: &mut SqliteConnection,
+    topic: TopicId,
+) -> Result<Vec<(u32, LogBounds)>, StoreError> {
+    let rows = sqlx::query(ALL_BOUNDS).bind(topic.0).fetch_all(connection).await.map_err(read_error)?;
     rows.iter().map(|row| Ok((partition_number(row, 0)?, log_bounds(row, 1)?))).collect()
 }
+
+/// The running maximum never falls, so halving finds the first batch that reaches `time`.
+pub(super) const REACHED: &str = "
+    select base_offset, base_offset + record_count, running_max_timestamp from batches
+    where topic_id = ?1 and partition = ?2 and base_offset <= ?3 order by base_offset desc limit 1";
+
+/// What raised the maximum may lie below the log start by now: from here on, the batches' own maxima count.
+pub(super) const TIMELY: &str = "
+    select base_offset, payload from batches
+    where topic_id = ?1 and partition = ?2 and max_timestamp >= ?4 and base_offset >= coalesce((
+        select base_offset from batches
+        where topic_id = ?1 and partition = ?2 and base_offset <= ?3 order by base_offset desc limit 1), 0)
+    order by base_offset";
 
 pub(super) async fn seek_time(
     connection: &mut SqliteConnection,
@@ -141,20 +165,16 @@ pub(super) async fn seek_time(
     time: Millis,
 ) -> Result<Option<RecordBatch>, StoreError> {
     let Some(bounds) = bounds(connection, partition).await? else { return Ok(None) };
-    // The running maximum never falls, so halving finds the first batch that reaches `time`.
-    let sql = "
-        select base_offset, base_offset + record_count, running_max_timestamp from batches
-        where topic_id = ?1 and partition = ?2 and base_offset <= ?3 order by base_offset desc limit 1";
     let (mut low, mut high) = (bounds.log_start_offset, bounds.high_watermark);
     while low < high {
         let middle = low + (high - low) / 2;
-        let row = sqlx::query(sql)
+        let row = sqlx::query(REACHED)
             .bind(partition.topic.0)
             .bind(i64::from(partition.partition))
             .bind(integer(middle))
             .fetch_optional(&mut *connection)
             .await
-            .map_err(store_error)?;
+            .map_err(read_error)?;
         let Some(row) = row else { break };
         if number(&row, 2)? >= time {
             high = number(&row, 0)?.min(middle);
@@ -162,20 +182,13 @@ pub(super) async fn seek_time(
             low = number(&row, 1)?.max(middle + 1);
         }
     }
-    // What raised the maximum may lie below the log start by now: from here on, the batches' own maxima count.
-    let sql = "
-        select base_offset, payload from batches
-        where topic_id = ?1 and partition = ?2 and max_timestamp >= ?4 and base_offset >= coalesce((
-            select base_offset from batches
-            where topic_id = ?1 and partition = ?2 and base_offset <= ?3 order by base_offset desc limit 1), 0)
-        order by base_offset";
-    let mut rows = sqlx::query(sql)
+    let mut rows = sqlx::query(TIMELY)
         .bind(partition.topic.0)
         .bind(i64::from(partition.partition))
         .bind(integer(low))
         .bind(integer(time))
         .fetch(connection);
-    while let Some(row) = rows.try_next().await.map_err(store_error)? {
+    while let Some(row) = rows.try_next().await.map_err(read_error)? {
         let batch = batch(&row, partition)?;
         let found = batch
             .records()
@@ -188,6 +201,18 @@ pub(super) async fn seek_time(
     Ok(None)
 }
 
+/// Each query walks over what may go and stops at the first batch that stays.
+pub(super) const YOUNG: &str = "
+    select base_offset from batches
+    where topic_id = ?1 and partition = ?2 and append_time >= ?3 order by base_offset limit 1";
+
+/// A batch goes if the bytes after it make up the limit. The newest stays whatever the limit, for it is at least 1.
+pub(super) const WITHIN: &str = "
+    select base_offset from batches
+    where topic_id = ?1 and partition = ?2 and end_bytes > (
+        select end_bytes from batches where topic_id = ?1 and partition = ?2 order by base_offset desc limit 1) - ?3
+    order by base_offset limit 1";
+
 pub(super) async fn expired_until(
     connection: &mut SqliteConnection,
     partition: PartitionId,
@@ -195,31 +220,15 @@ pub(super) async fn expired_until(
     now: Millis,
 ) -> Result<Option<u64>, StoreError> {
     let Some(bounds) = bounds(connection, partition).await? else { return Ok(None) };
-    // Each query walks over what may go and stops at the first batch that stays.
-    let young = "
-        select base_offset from batches
-        where topic_id = ?1 and partition = ?2 and append_time >= ?3 order by base_offset limit 1";
     let mut until = bounds.log_start_offset;
     if let Some(ms) = retention.ms {
-        let kept = first_kept(connection, young, partition, now.saturating_sub(ms)).await?;
+        let kept = first_kept(connection, YOUNG, partition, now.saturating_sub(ms)).await?;
         until = until.max(kept.unwrap_or(bounds.high_watermark));
     }
     if let Some(bytes) = retention.bytes
         && bounds.bytes > bytes
     {
-        // A batch stays as long as the bytes after its start would otherwise fall below the limit.
-        let sql = "
-            select base_offset from batches
-            where topic_id = ?1 and partition = ?2 and end_bytes > ?3 order by base_offset limit 1";
-        let last_end: i64 = sqlx::query_scalar(
-            "select end_bytes from batches where topic_id = ?1 and partition = ?2 order by base_offset desc limit 1",
-        )
-        .bind(partition.topic.0)
-        .bind(i64::from(partition.partition))
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(store_error)?;
-        let kept = first_kept(connection, sql, partition, last_end.unsigned_abs().saturating_sub(bytes)).await?;
+        let kept = first_kept(connection, WITHIN, partition, bytes.max(1)).await?;
         until = until.max(kept.unwrap_or(bounds.log_start_offset));
     }
     Ok((until > bounds.log_start_offset).then_some(until))
@@ -237,36 +246,42 @@ async fn first_kept(
         .bind(integer(threshold))
         .fetch_optional(connection)
         .await
-        .map_err(store_error)?;
+        .map_err(read_error)?;
     row.map(|row| number(&row, 0)).transpose()
 }
+
+/// Steps from one partition to the next through the index, whatever they hold. Two steps, not one comparison of pairs:
+/// that would use only the topic and walk over all its batches.
+pub(super) const PARTITIONS: &str = "
+    with recursive place (topic_id, partition) as (
+        select * from (
+            select topic_id, partition from batches
+            where (topic_id, partition) > (?1, ?2) order by topic_id, partition limit 1)
+        union all
+        select b.topic_id, b.partition from place
+        join batches b on b.id = coalesce(
+            (select id from batches
+             where topic_id = place.topic_id and partition > place.partition
+             order by topic_id, partition, base_offset limit 1),
+            (select id from batches
+             where topic_id > place.topic_id
+             order by topic_id, partition, base_offset limit 1))
+        limit ?3)
+    select topic_id, partition from place";
 
 pub(super) async fn partitions_with_batches(
     connection: &mut SqliteConnection,
     after: Option<PartitionId>,
     limit: usize,
 ) -> Result<Vec<PartitionId>, StoreError> {
-    let sql = "
-        with recursive place (topic_id, partition) as (
-            select * from (
-                select topic_id, partition from batches
-                where (topic_id, partition) > (?1, ?2) order by topic_id, partition limit 1)
-            union all
-            select b.topic_id, b.partition from place
-            join batches b on b.id = (
-                select id from batches
-                where (topic_id, partition) > (place.topic_id, place.partition)
-                order by topic_id, partition, base_offset limit 1)
-            limit ?3)
-        select topic_id, partition from place";
     let (topic, partition) = after.map_or((-1, -1), |after| (after.topic.0, i64::from(after.partition)));
-    let rows = sqlx::query(sql)
+    let rows = sqlx::query(PARTITIONS)
         .bind(topic)
         .bind(partition)
         .bind(limit as i64)
         .fetch_all(connection)
         .await
-        .map_err(store_error)?;
+        .map_err(read_error)?;
     rows.iter()
         .map(|row| {
             let topic = TopicId(row.try_get(0).map_err(StoreError::corrupt)?);

@@ -16,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::integer;
 use crate::store::sqlite::writer::number;
+use crate::store::sqlite::writer::read_error;
 use crate::store::sqlite::writer::store_error;
 
 pub(super) async fn create(writer: &mut Writer, name: &TopicName, config: TopicConfig) -> Result<Creation, StoreError> {
@@ -30,29 +31,29 @@ pub(super) async fn create(writer: &mut Writer, name: &TopicName, config: TopicC
     let created_at = time::now();
     let sql = "
         insert into topics (name, incarnation, partition_count, retention_ms, retention_bytes, created_at)
-        values (?1, ?2, ?3, ?4, ?5, ?6)
-        returning id";
-    let id: i64 = sqlx::query_scalar(sql)
+        values (?1, ?2, ?3, ?4, ?5, ?6)";
+    let done = sqlx::query(sql)
         .bind(name.as_str())
         .bind(incarnation.cast_signed())
         .bind(i64::from(config.partition_count))
         .bind(config.retention.ms.map(integer))
         .bind(config.retention.bytes.map(integer))
         .bind(integer(created_at))
-        .fetch_one(&mut writer.connection)
+        .execute(&mut writer.connection)
         .await
         .map_err(store_error)?;
+    let id = TopicId(done.last_insert_rowid());
     writer.partitions = partitions;
-    let (id, name, former_partition_counts) = (TopicId(id), name.clone(), Vec::new());
+    let (name, former_partition_counts) = (name.clone(), Vec::new());
     Ok(Creation::Created(Topic { id, incarnation, name, config, former_partition_counts, created_at }))
 }
 
-const COLUMNS_BY_NAME: &str = "
+pub(super) const BY_NAME: &str = "
     select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
     from topics where name = ?1 and deleted_at is null";
 
 pub(super) async fn by_name(connection: &mut SqliteConnection, name: &TopicName) -> Result<Option<Topic>, StoreError> {
-    let row = sqlx::query(COLUMNS_BY_NAME).bind(name.as_str()).fetch_optional(connection).await.map_err(store_error)?;
+    let row = sqlx::query(BY_NAME).bind(name.as_str()).fetch_optional(connection).await.map_err(store_error)?;
     row.as_ref().map(topic).transpose()
 }
 
@@ -64,25 +65,26 @@ pub(super) async fn by_id(connection: &mut SqliteConnection, id: TopicId) -> Res
     row.as_ref().map(topic).transpose()
 }
 
+/// Names are ASCII, so `~` sorts after every character of a name: the range holds just the names with the prefix.
+pub(super) const LIST: &str = "
+    select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
+    from topics
+    where deleted_at is null and name >= ?1 and name < ?1 || '~' and name > ?2
+    order by name limit ?3";
+
 pub(super) async fn list(
     connection: &mut SqliteConnection,
     prefix: &str,
     after: Option<&str>,
     limit: usize,
 ) -> Result<Vec<Topic>, StoreError> {
-    // Names are ASCII, so `~` sorts after every character of a name: the range holds just the names with the prefix.
-    let sql = "
-        select id, name, incarnation, partition_count, retention_ms, retention_bytes, created_at, former_partition_counts
-        from topics
-        where deleted_at is null and name >= ?1 and name < ?1 || '~' and name > ?2
-        order by name limit ?3";
-    let rows = sqlx::query(sql)
+    let rows = sqlx::query(LIST)
         .bind(prefix)
         .bind(after.unwrap_or(""))
         .bind(limit as i64)
         .fetch_all(connection)
         .await
-        .map_err(store_error)?;
+        .map_err(read_error)?;
     rows.iter().map(topic).collect()
 }
 
@@ -123,13 +125,14 @@ pub(super) async fn configure(
 
 pub(super) async fn delete(writer: &mut Writer, id: TopicId) -> Result<bool, StoreError> {
     let sql = "update topics set deleted_at = ?2 where id = ?1 and deleted_at is null returning partition_count";
-    let partitions: Option<i64> = sqlx::query_scalar(sql)
+    // All rows are fetched, not one: a statement that is left halfway commits without saying whether it could.
+    let partitions: Vec<i64> = sqlx::query_scalar(sql)
         .bind(id.0)
         .bind(integer(time::now()))
-        .fetch_optional(&mut writer.connection)
+        .fetch_all(&mut writer.connection)
         .await
         .map_err(store_error)?;
-    let Some(partitions) = partitions else { return Ok(false) };
+    let Some(partitions) = partitions.first() else { return Ok(false) };
     writer.partitions = writer.partitions.saturating_sub(partitions.unsigned_abs());
     writer.forget_topic(id);
     Ok(true)

@@ -1,9 +1,11 @@
 //! The writing connection and what it knows without asking: where each active partition ends.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::time::Instant;
 
 use sqlx::AssertSqlSafe;
+use sqlx::Connection;
 use sqlx::Row;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteArguments;
@@ -12,8 +14,8 @@ use sqlx::sqlite::SqliteRow;
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
-use crate::store::Options;
 use crate::store::error::StoreError;
+use crate::store::options::Options;
 
 /// Heads kept at most; past that, those idle for longest go and are read again when needed.
 const HEADS_MAX: usize = 100_000;
@@ -37,12 +39,18 @@ pub(super) struct Writer {
     pub(super) partitions: u64,
     pub(super) partitions_max: u64,
     pub(super) idempotency_ms: u64,
-    /// Set when a commit's outcome is unknown: the heads may be wrong, so nothing may be written on top of them.
+    /// Set when a write's outcome is unknown: the heads may be wrong, so nothing may be written on top of them.
     broken: Option<StoreError>,
+    /// Keeps the data directory this process's own; let go after the connection.
+    _lock: File,
 }
 
 impl Writer {
-    pub(super) async fn new(mut connection: SqliteConnection, options: &Options) -> Result<Self, StoreError> {
+    pub(super) async fn new(
+        mut connection: SqliteConnection,
+        lock: File,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
         let sql = "select coalesce(sum(partition_count), 0) from topics where deleted_at is null";
         let partitions: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.map_err(store_error)?;
         Ok(Self {
@@ -52,7 +60,20 @@ impl Writer {
             partitions_max: options.partitions_max,
             idempotency_ms: options.idempotency_ms,
             broken: None,
+            _lock: lock,
         })
+    }
+
+    /// Refuses to go on after a write whose outcome is unknown.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        self.broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Breaks the writer for good if `error` leaves open what is in the database.
+    pub(super) fn note_error(&mut self, error: &StoreError) {
+        if let (StoreError::Indefinite(_), None) = (error, &self.broken) {
+            self.broken = Some(error.clone());
+        }
     }
 
     /// The end of a partition; `None` if it does not exist.
@@ -79,6 +100,11 @@ impl Writer {
         self.heads.retain(|partition, _| partition.topic != topic);
     }
 
+    /// Closes the connection, then lets go of the directory.
+    pub(super) async fn close(self) {
+        close(self.connection).await;
+    }
+
     fn drop_idle_heads(&mut self) {
         let mut times: Vec<Instant> = self.heads.values().map(|head| head.touched).collect();
         let (_, median, _) = times.select_nth_unstable(HEADS_MAX / 2);
@@ -86,33 +112,37 @@ impl Writer {
         self.heads.retain(|_, head| head.touched > median);
     }
 
-    /// Runs one text of statements that end in a commit, all or nothing. An error that leaves the outcome open breaks
-    /// the writer for good.
+    /// Runs one text of statements that end in a commit, all or nothing. An error leaves no transaction open.
     pub(super) async fn commit(&mut self, sql: String, arguments: SqliteArguments) -> Result<(), StoreError> {
-        if let Some(error) = &self.broken {
-            return Err(error.clone());
-        }
         let done = sqlx::query_with(AssertSqlSafe(sql), arguments).execute(&mut self.connection).await;
         let Err(error) = done.map_err(store_error) else { return Ok(()) };
-        // Outside a transaction the rollback fails with an error that says so; that is the state we want.
-        let _ = sqlx::raw_sql("rollback").execute(&mut self.connection).await;
-        if let StoreError::Indefinite(_) = &error {
-            self.broken = Some(error.clone());
+        match sqlx::raw_sql("rollback").execute(&mut self.connection).await {
+            Ok(_) => Err(error),
+            // There was no transaction (any more); that is the state we want.
+            Err(refusal) if result_code(&refusal) == Some(SQLITE_ERROR) => Err(error),
+            Err(stuck) => Err(StoreError::Indefinite(format!("{error}; then the rollback failed: {stuck}").into())),
         }
-        Err(error)
     }
 }
 
+/// Closes a connection; it is gone either way.
+pub(super) async fn close(connection: SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "a connection to the database did not close cleanly");
+    }
+}
+
+pub(super) const HEAD: &str = "
+    select coalesce(s.log_start_offset, 0), b.base_offset + b.record_count, b.append_time,
+           b.running_max_timestamp, b.end_bytes
+    from topics t
+    left join log_starts s on s.topic_id = t.id and s.partition = ?2
+    left join batches b on b.id = (
+        select id from batches where topic_id = ?1 and partition = ?2 order by base_offset desc limit 1)
+    where t.id = ?1 and t.deleted_at is null and t.partition_count > ?2";
+
 async fn load_head(connection: &mut SqliteConnection, partition: PartitionId) -> Result<Option<Head>, StoreError> {
-    let sql = "
-        select coalesce(s.log_start_offset, 0), b.base_offset + b.record_count, b.append_time,
-               b.running_max_timestamp, b.end_bytes
-        from topics t
-        left join log_starts s on s.topic_id = t.id and s.partition = ?2
-        left join batches b on b.id = (
-            select id from batches where topic_id = ?1 and partition = ?2 order by base_offset desc limit 1)
-        where t.id = ?1 and t.deleted_at is null and t.partition_count > ?2";
-    let row = sqlx::query(sql)
+    let row = sqlx::query(HEAD)
         .bind(partition.topic.0)
         .bind(i64::from(partition.partition))
         .fetch_optional(connection)
@@ -148,9 +178,8 @@ pub(super) fn integer(number: u64) -> i64 {
 
 /// What an error of SQLite means for the outcome. The result codes are those of sqlite.org/rescode.html.
 pub(super) fn store_error(error: sqlx::Error) -> StoreError {
-    let code: Option<i32> = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse().ok());
     let text = error.to_string().into();
-    match code.map(|extended| extended & 0xff) {
+    match result_code(&error) {
         // Some frame could not be written, so the one that commits was not.
         Some(13) => StoreError::Full,
         // SQLITE_IOERR: a failed fsync may have reached the disk all the same, and must not be tried again.
@@ -160,4 +189,26 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         _ if matches!(error, sqlx::Error::WorkerCrashed) => StoreError::Indefinite(text),
         _ => StoreError::Unavailable(text),
     }
+}
+
+/// The same for what only reads.
+pub(super) fn read_error(error: sqlx::Error) -> StoreError {
+    nothing_written(store_error(error))
+}
+
+/// An error of a call that wrote nothing: no outcome can be in doubt.
+pub(super) fn nothing_written(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Indefinite(text) => StoreError::Unavailable(text),
+        other => other,
+    }
+}
+
+/// The generic error: here, a rollback outside a transaction.
+const SQLITE_ERROR: i32 = 1;
+
+/// SQLite's primary result code, if the error is SQLite's.
+fn result_code(error: &sqlx::Error) -> Option<i32> {
+    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
 }
