@@ -406,6 +406,30 @@ async fn lines_are_acknowledged_while_more_are_sent() {
 }
 
 #[tokio::test]
+async fn so_they_are_over_http2() {
+    let node = Node::start().await;
+    let client = Client::builder().http2_prior_knowledge().build().expect("a client");
+    let (lines, unsent) = tokio::sync::mpsc::channel::<&str>(1);
+    let unsent = futures_util::stream::unfold(unsent, async |mut unsent| {
+        unsent.recv().await.map(|line| (Ok::<_, std::convert::Infallible>(line), unsent))
+    });
+    lines.send("{\"value\":0}\n").await.expect("taken");
+    let request = client.post(node.url("/v1/topics/t/records")).header("content-type", "application/jsonl");
+    let mut response = timeout(PATIENCE, request.body(reqwest::Body::wrap_stream(unsent)).send())
+        .await
+        .expect("the head comes while the body is open")
+        .expect("an answer");
+    for offset in 0..5 {
+        let chunk = timeout(PATIENCE, response.chunk()).await.expect("in time").expect("a body").expect("a receipt");
+        assert_eq!(serde_json::from_slice::<Value>(&chunk).expect("JSON")["offset"], offset);
+        lines.send("{\"value\":1}\n").await.expect("taken");
+    }
+    drop(lines);
+    assert!(response.text().await.expect("the rest").ends_with("{\"records\":6}\n"));
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn the_first_line_may_be_refused_like_any_request() {
     let node = Node::start().await;
     for (path, line, status, name) in [
