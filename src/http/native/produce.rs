@@ -155,7 +155,8 @@ async fn produce_value(
                     extensions(("x-stream" = json!(true)))))),
         (status = 202, description = "With `ack=none`: the records are on their way",
             headers(("tidegate-topic-created" = String, description = "The topic, if this request made it"))),
-        Problem))]
+        Problem),
+    extensions(("x-stream" = json!(true))))]
 async fn produce_records(
     State(api): State<Api>,
     TopicPath { topic }: TopicPath,
@@ -202,7 +203,8 @@ async fn produce_records(
         (status = 202, description = "With `ack=none`: the records are on their way",
             headers(("tidegate-topic-created" = String, description = "A topic that this request made; may \
                 repeat"))),
-        Problem))]
+        Problem),
+    extensions(("x-stream" = json!(true))))]
 async fn produce_to_several_topics(
     State(api): State<Api>,
     context: Context,
