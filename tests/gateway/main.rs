@@ -1,0 +1,36 @@
+//! The gateway as a stranger sees it: the real binary in a process of its own, spoken to over plain HTTP.
+//!
+//! Nothing here knows the inside. Each test has its own gateway and data directory, waits for conditions instead of
+//! sleeping, and is named by the sentence that it proves. One file a subject; the tools are in `harness`.
+
+mod harness;
+
+mod browsers;
+mod caching;
+mod concurrency;
+mod consume;
+mod crash;
+mod cursors;
+mod framing;
+mod idempotency;
+mod limits;
+mod lock;
+mod long_poll;
+mod ndjson;
+mod openapi;
+mod partitioning;
+mod positions;
+mod problems;
+mod produce_batches;
+mod produce_stream;
+mod produce_values;
+mod real_input;
+mod retention;
+mod segment_cache;
+mod shutdown;
+mod single_records;
+mod slow_readers;
+mod sse;
+mod sse_resume;
+mod topics;
+mod values;
