@@ -242,7 +242,7 @@ async fn topics_are_listed_in_pages() {
     assert!(query.ends_with(page["next_page_token"].as_str().expect("a token")), "{link}");
     let (_, page) = node.get(&format!("/v1/topics{query}")).await;
     assert_eq!((names(&page), page.get("next_page_token")), (vec!["b.3".to_owned()], None));
-    for bad in ["limit=0", "page_token=!", "prefix=b*", "page=2"] {
+    for bad in ["limit=0", "page_token=!", "page=2"] {
         assert_eq!(node.get(&format!("/v1/topics?{bad}")).await.0, 400, "{bad}");
     }
     node.stop().await;

@@ -64,6 +64,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(TopicPath,
         ("key" = Option<String>, Query, description = "The key as text", max_length = 4096, example = "user-1"),
         ("key_base64" = Option<String>, Query, description = "The key as bytes, in base64 of either alphabet",
+            max_length = 5464,
             example = "AAEC"),
         ("partition" = Option<u32>, Query, description = "The partition; else the key decides, else they take turns",
             minimum = 0, maximum = 2147483647, example = 0),
