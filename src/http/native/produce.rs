@@ -64,6 +64,7 @@ pub fn routes() -> OpenApiRouter<Api> {
     params(TopicPath,
         ("key" = Option<String>, Query, description = "The key as text", max_length = 4096, example = "user-1"),
         ("key_base64" = Option<String>, Query, description = "The key as bytes, in base64 of either alphabet",
+            max_length = 5464,
             example = "AAEC"),
         ("partition" = Option<u32>, Query, description = "The partition; else the key decides, else they take turns",
             minimum = 0, maximum = 2147483647, example = 0),
@@ -155,7 +156,8 @@ async fn produce_value(
                     extensions(("x-stream" = json!(true)))))),
         (status = 202, description = "With `ack=none`: the records are on their way",
             headers(("tidegate-topic-created" = String, description = "The topic, if this request made it"))),
-        Problem))]
+        Problem),
+    extensions(("x-stream" = json!(true))))]
 async fn produce_records(
     State(api): State<Api>,
     TopicPath { topic }: TopicPath,
@@ -202,7 +204,8 @@ async fn produce_records(
         (status = 202, description = "With `ack=none`: the records are on their way",
             headers(("tidegate-topic-created" = String, description = "A topic that this request made; may \
                 repeat"))),
-        Problem))]
+        Problem),
+    extensions(("x-stream" = json!(true))))]
 async fn produce_to_several_topics(
     State(api): State<Api>,
     context: Context,

@@ -6,11 +6,6 @@ use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::header;
 use axum::http::request::Parts;
-use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::DecodePaddingMode;
-use base64::engine::GeneralPurpose;
-use base64::engine::GeneralPurposeConfig;
 use sha2::Digest;
 use sha2::Sha256;
 
@@ -19,6 +14,7 @@ use crate::http::kit::problem::Problem;
 use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
 use crate::http::native::headers;
+use crate::http::native::read_query::base64_of_query;
 use crate::model::record::Header;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -28,12 +24,6 @@ const IDEMPOTENCY_KEY_MAX: usize = 255;
 
 /// Whose idempotency keys these are. Without authentication there is one caller.
 const CALLER: &[u8] = b"";
-
-/// Base64 in queries: padding is a nuisance there, since `=` has a meaning of its own.
-const QUERY_BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// How a produce wants to be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +56,8 @@ pub fn key<'q>(query: &'q Query<'_>) -> Result<Option<Cow<'q, [u8]>>, Problem> {
         (Some(_), Some(_)) => Err(invalid("key_base64", "`key` and `key_base64` are two ways to name one key.")),
         (Some(text), None) => Ok(Some(Cow::Borrowed(text.as_bytes()))),
         (None, Some(text)) => {
-            let standard = text.replace('-', "+").replace('_', "/");
-            let bytes = QUERY_BASE64.decode(standard);
-            let bytes = bytes.map_err(|_| invalid("key_base64", "`key_base64` is base64 as in RFC 4648."))?;
+            let bytes = base64_of_query(&text)
+                .ok_or_else(|| invalid("key_base64", "`key_base64` is base64 (RFC 4648 section 4 or 5)."))?;
             Ok(Some(Cow::Owned(bytes)))
         }
         (None, None) => Ok(None),
