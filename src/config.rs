@@ -20,6 +20,7 @@ use crate::http::origins::parse_origin;
 use crate::log;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
+use crate::model::topic::PARTITION_COUNT_MAX;
 use crate::segments;
 use crate::store;
 use crate::telemetry;
@@ -70,7 +71,13 @@ pub fn from_command_line() -> Invocation {
 
 /// Partitioned, durable, replayable event logs over plain HTTP.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+#[command(
+    name = "tidegate",
+    version,
+    args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true,
+    max_term_width = 110
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -159,7 +166,7 @@ struct Topics {
     auto_create_topics: bool,
     /// Partitions of a topic that names no number
     #[arg(long, env = "TIDEGATE_DEFAULT_PARTITIONS", value_name = "N",
-        default_value_t = broker::Options::default().default_partitions, value_parser = value_parser!(u32).range(1..=10_000))]
+        default_value_t = broker::Options::default().default_partitions, value_parser = value_parser!(u32).range(1..=i64::from(PARTITION_COUNT_MAX)))]
     default_partitions: u32,
 }
 
@@ -427,7 +434,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        Cli::try_parse_from([&["tidegate"], line].concat()).map(Config::from)
+        Cli::try_parse_from([&["tidegate"], line].concat()).map(|cli| Config::from(cli.serve))
     }
 
     #[test]
