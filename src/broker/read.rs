@@ -229,7 +229,7 @@ pub async fn poll(
     cut_short: impl Future<Output = ()>,
 ) -> Result<Page, Error> {
     let page = reader.page(limit, None).await?;
-    if page.records > 0 || wait.is_zero() || !reader.at_tail() {
+    if page.records > 0 || page.full || wait.is_zero() {
         return Ok(page);
     }
     let signal = Signal::new();
@@ -249,7 +249,7 @@ pub async fn poll(
             reader.wake(&signal);
         }
         let page = reader.page(limit, None).await?;
-        if page.records > 0 || !reader.at_tail() {
+        if page.records > 0 || page.full {
             return Ok(page);
         }
         tokio::select! {

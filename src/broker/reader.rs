@@ -57,6 +57,8 @@ pub struct Page {
     pub slices: Vec<Slice>,
     /// Records in it.
     pub records: usize,
+    /// The limit was reached: there may be more. A search by key may be full without a record.
+    pub full: bool,
 }
 
 /// A topic that is read. `None` as long as it does not exist.
@@ -277,6 +279,7 @@ impl Reader {
             // Whoever is served now is last next time.
             self.cursor.turn = ((first + step + 1) % places.len()) as u8;
         }
+        page.full = left.records == 0 || left.bytes == 0;
         if self.at_tail() {
             self.cursor.turn = 0;
         }

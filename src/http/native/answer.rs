@@ -55,7 +55,7 @@ pub fn link(read: &ReadQuery<'_>, cursor: &str) -> Option<HeaderValue> {
 pub fn page(read: &ReadQuery<'_>, reader: &Reader, page: &Page, asked: &HeaderMap, max_age: Duration) -> Response {
     let at_tail = reader.at_tail();
     let mut response = head(read, reader.cursor(), at_tail);
-    let full = !at_tail && page.records > 0;
+    let full = page.full && !at_tail && page.records > 0;
     let one_partition = reader.cursor().topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() == 1;
     if full && one_partition && read.by_cursor() && !read.lag && !max_age.is_zero() {
         let tag = entity_tag(read, reader.cursor());
@@ -156,14 +156,13 @@ pub fn dump(read: &ReadQuery<'_>, reader: Reader, draining: CancellationToken) -
                 if draining.is_cancelled() {
                     return Err(Error::Draining);
                 }
-                let before = reader.cursor().topics.clone();
                 let page = reader.page(PIECE, Some(&end)).await?;
                 if page.records > 0 {
                     let piece = Bytes::from(lines(format, &reader, &page));
                     return Ok(Some((piece, reader)));
                 }
                 // A search by key may look through much and find nothing.
-                if reader.cursor().topics == before {
+                if !page.full {
                     return Ok(None);
                 }
             }

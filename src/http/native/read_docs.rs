@@ -13,7 +13,12 @@ use utoipa::openapi::ObjectBuilder;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::Response;
 use utoipa::openapi::ResponseBuilder;
+use utoipa::openapi::schema::Array;
+use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::schema::Type;
+
+use crate::model::cursor::PARTITIONS_MAX;
+use crate::model::name::NAME_BYTES_MAX;
 
 macro_rules! read_params {
     ($name:ident { $($(#[$meta:meta])* $member:ident: $kind:ty,)* }) => {
@@ -25,7 +30,8 @@ macro_rules! read_params {
             $($(#[$meta])* $member: $kind,)*
             /// Where to begin: `earliest`, `latest`, `-N` (N records before the end of each partition), an RFC 3339
             /// time, or integer milliseconds.
-            #[param(default = "earliest", example = "-10")]
+            #[param(default = "earliest", example = "-10", max_length = 64,
+                pattern = "^(earliest|latest|-[0-9]+|[0-9]{12,16}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+)$")]
             from: Option<String>,
             /// Go on where another read of the same topics stopped.
             #[param(max_length = 4096, pattern = "^[A-Za-z0-9_.-]+$")]
@@ -66,13 +72,13 @@ macro_rules! read_params {
 
 read_params!(ReadParams {
     /// Only these partitions (repeatable).
-    #[param(explode = true, style = Form, minimum = 0, maximum = 2147483647)]
+    #[param(explode = true, style = Form, required = false, schema_with = partition_list)]
     partition: Option<Vec<u32>>,
 });
 
 read_params!(TopicsReadParams {
     /// The topics (repeatable).
-    #[param(explode = true, style = Form, min_items = 1, max_items = 128, example = json!(["clicks", "orders"]))]
+    #[param(explode = true, style = Form, schema_with = topic_list, example = json!(["clicks", "orders"]))]
     topic: Vec<String>,
 });
 
@@ -81,6 +87,17 @@ read_params!(PartitionReadParams {
     #[param(minimum = 0, maximum = 9007199254740991_u64)]
     offset: Option<u64>,
 });
+
+fn partition_list() -> Array {
+    let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(i32::MAX));
+    ArrayBuilder::new().items(number).max_items(Some(PARTITIONS_MAX)).build()
+}
+
+fn topic_list() -> Array {
+    let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(NAME_BYTES_MAX));
+    let name = name.pattern(Some("^[A-Za-z0-9._-]+$"));
+    ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(PARTITIONS_MAX)).build()
+}
 
 /// How records are written.
 #[derive(ToSchema)]

@@ -59,7 +59,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 /// Read a topic
 ///
 /// All partitions, or those that `partition` or `key` choose. JSON and lines end; `format=sse` and `follow=true` do not.
-#[utoipa::path(get, path = "/v1/topics/{topic}/records", operation_id = "readTopic", tag = "records",
+#[utoipa::path(get, path = "/v1/topics/{topic}/records", operation_id = "read_topic", tag = "records",
     params(TopicPath, ReadParams), responses(ReadAnswer, Problem),
     extensions(("x-stream" = json!(true))))]
 async fn read_topic(
@@ -75,7 +75,7 @@ async fn read_topic(
 /// Read several topics
 ///
 /// As one topic; `topic` is repeated.
-#[utoipa::path(get, path = "/v1/records", operation_id = "readTopics", tag = "records",
+#[utoipa::path(get, path = "/v1/records", operation_id = "read_topics", tag = "records",
     params(TopicsReadParams), responses(ReadAnswer, Problem),
     extensions(("x-stream" = json!(true))))]
 async fn read_topics(
@@ -90,7 +90,7 @@ async fn read_topics(
 /// Read a partition
 ///
 /// For clients that keep their own offsets: `offset` says where to begin.
-#[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/records", operation_id = "readPartition",
+#[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/records", operation_id = "read_partition",
     tag = "records", params(PartitionPath, PartitionReadParams), responses(ReadAnswer, Problem),
     extensions(("x-stream" = json!(true))))]
 async fn read_partition(
@@ -178,7 +178,7 @@ async fn endless(
 /// One record
 ///
 /// Its place names it for ever.
-#[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/records/{offset}", operation_id = "readRecord",
+#[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/records/{offset}", operation_id = "read_record",
     tag = "records", params(RecordPath), responses((status = 200, body = RecordAnswer), Problem))]
 async fn record(State(api): State<Api>, path: RecordPath, uri: Uri) -> Result<Response, Problem> {
     Query::parse(uri.query(), &[])?;
@@ -193,7 +193,7 @@ async fn record(State(api): State<Api>, path: RecordPath, uri: Uri) -> Result<Re
 ///
 /// Always an attachment: what somebody stored is never shown as a page of ours.
 #[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/records/{offset}/value",
-    operation_id = "readValue", tag = "records", params(RecordPath),
+    operation_id = "read_value", tag = "records", params(RecordPath),
     responses(
         (status = 200, description = "The value: `application/json` if it is JSON, else `application/octet-stream`",
          content((serde_json::Value = "application/json"), (Vec<u8> = "application/octet-stream"))),

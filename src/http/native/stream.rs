@@ -216,7 +216,7 @@ async fn go_alone(shared: Arc<Streams>, mut reader: Box<Reader>, format: StreamF
             Ok(page) if page.records > 0 => {
                 return Step::Send(format.records(&reader, &page, &mut position), reader);
             }
-            Ok(_) if !reader.at_tail() => continue,
+            Ok(page) if page.full => continue,
             Ok(_) => {}
             Err(Error::OffsetExpired { .. }) => return skip(reader, format),
             Err(error) => return Step::End(Ending::Failed(error)),
