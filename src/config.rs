@@ -18,7 +18,9 @@ use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
 use crate::log;
+use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
+use crate::model::topic::PARTITION_COUNT_MAX;
 use crate::segments;
 use crate::store;
 use crate::telemetry;
@@ -69,7 +71,13 @@ pub fn from_command_line() -> Invocation {
 
 /// Partitioned, durable, replayable event logs over plain HTTP.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+#[command(
+    name = "tidegate",
+    version,
+    args_conflicts_with_subcommands = true,
+    allow_negative_numbers = true,
+    max_term_width = 110
+)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -158,7 +166,7 @@ struct Topics {
     auto_create_topics: bool,
     /// Partitions of a topic that names no number
     #[arg(long, env = "TIDEGATE_DEFAULT_PARTITIONS", value_name = "N",
-        default_value_t = broker::Options::default().default_partitions, value_parser = value_parser!(u32).range(1..=10_000))]
+        default_value_t = broker::Options::default().default_partitions, value_parser = value_parser!(u32).range(1..=i64::from(PARTITION_COUNT_MAX)))]
     default_partitions: u32,
 }
 
@@ -189,6 +197,8 @@ struct Names {
 
 /// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
 const BYTES_MAX: u64 = 1 << 30;
+/// The parts of a request's head must fit into the 64 KiB that are read of it at all (and 100 headers, hyper's bound).
+const HEAD_BYTES_MAX: u64 = 60 << 10;
 
 #[derive(Debug, Args)]
 struct LimitFlags {
@@ -236,6 +246,26 @@ struct LimitFlags {
     #[arg(long, env = "TIDEGATE_PARTITIONS_MAX", value_name = "N", default_value_t = Limits::default().partitions,
         value_parser = value_parser!(u64).range(1..=100_000_000))]
     partitions_max: u64,
+    /// Partitions that one read may cover
+    #[arg(long, env = "TIDEGATE_READ_PARTITIONS_MAX", value_name = "N", default_value_t = Limits::default().read_partitions as u64,
+        value_parser = value_parser!(u64).range(1..=PARTITIONS_MAX as u64))]
+    read_partitions_max: u64,
+    /// Path and query of a request, in bytes
+    #[arg(long, env = "TIDEGATE_URI_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().uri_bytes as u64,
+        value_parser = value_parser!(u64).range(1_024..=HEAD_BYTES_MAX))]
+    uri_bytes_max: u64,
+    /// One request header, name and value, in bytes
+    #[arg(long, env = "TIDEGATE_HEADER_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().header_bytes as u64,
+        value_parser = value_parser!(u64).range(1_024..=HEAD_BYTES_MAX))]
+    header_bytes_max: u64,
+    /// All headers of a request together, in bytes
+    #[arg(long, env = "TIDEGATE_HEADERS_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().headers_bytes as u64,
+        value_parser = value_parser!(u64).range(1_024..=HEAD_BYTES_MAX))]
+    headers_bytes_max: u64,
+    /// How many headers of a request
+    #[arg(long, env = "TIDEGATE_HEADERS_MAX", value_name = "N", default_value_t = Limits::default().headers as u64,
+        value_parser = value_parser!(u64).range(8..=100))]
+    headers_max: u64,
 }
 
 #[derive(Debug, Args)]
@@ -260,6 +290,11 @@ struct Connections {
         default_value_t = ms(http::server::Options::default().write_stall_max),
         value_parser = value_parser!(u64).range(100..=3_600_000))]
     write_stall_ms_max: u64,
+    /// Requests at once on one HTTP/2 connection
+    #[arg(long, env = "TIDEGATE_HTTP2_STREAMS_MAX", value_name = "N",
+        default_value_t = http::server::Options::default().http2_streams_max,
+        value_parser = value_parser!(u32).range(1..=100_000))]
+    http2_streams_max: u32,
     /// How long requests under way may take when the gateway shuts down, in milliseconds
     #[arg(long, env = "TIDEGATE_DRAIN_MS_MAX", value_name = "MS",
         default_value_t = ms(http::server::Options::default().drain_max),
@@ -346,8 +381,12 @@ impl From<LimitFlags> for Limits {
             max_records: count(flags.max_records),
             max_bytes: count(flags.max_bytes),
             wait_ms: flags.wait_ms_max,
+            read_partitions: count(flags.read_partitions_max),
             partitions: flags.partitions_max,
-            ..Self::default()
+            uri_bytes: count(flags.uri_bytes_max),
+            header_bytes: count(flags.header_bytes_max),
+            headers_bytes: count(flags.headers_bytes_max),
+            headers: count(flags.headers_max),
         }
     }
 }
@@ -359,8 +398,8 @@ impl From<Connections> for http::server::Options {
             header_read_max: Duration::from_millis(flags.header_read_ms_max),
             idle_max: Duration::from_millis(flags.idle_ms_max),
             write_stall_max: Duration::from_millis(flags.write_stall_ms_max),
+            http2_streams_max: flags.http2_streams_max,
             drain_max: Duration::from_millis(flags.drain_ms_max),
-            ..Self::default()
         }
     }
 }
@@ -395,7 +434,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        Cli::try_parse_from([&["tidegate"], line].concat()).map(Config::from)
+        Cli::try_parse_from([&["tidegate"], line].concat()).map(|cli| Config::from(cli.serve))
     }
 
     #[test]

@@ -72,12 +72,14 @@ impl Tasks {
     /// Runs `future` in the background. A panic in it is logged and ends nothing else.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let running = Running::enter(&self.inner, name);
-        self.inner.tracker.spawn(async move {
-            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+        // Combined, not awaited in a block: a block would hold the future twice, as captured and as awaited, and there
+        // is a task per connection.
+        self.inner.tracker.spawn(AssertUnwindSafe(future).catch_unwind().map(move |outcome| {
+            if outcome.is_err() {
                 tracing::error!(task = name, "the task `{name}` panicked");
             }
             drop(running);
-        });
+        }));
     }
 
     /// Runs `future` in the background, and ends the node with it: an error, a panic, and a return before

@@ -20,6 +20,7 @@ use crate::model::time;
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Topic;
+use crate::model::topic::TopicId;
 use crate::store::contract::Idempotency;
 use crate::store::contract::Refused;
 use crate::store::contract::Write;
@@ -106,18 +107,16 @@ impl Broker {
         for record in &request.records {
             let topic = &known[record.topic].topic;
             let partition = places.partition(record)?;
-            let run = runs.of(topic.partition(partition), record);
+            let run = runs.of(topic.id, partition, record);
             let timestamp = record.timestamp.unwrap_or(now);
             plan.records.push(PlannedRecord { run, timestamp });
             runs.list[run].push(record, timestamp);
         }
         let mut partitions = Vec::with_capacity(runs.list.len());
-        for run in &runs.list {
-            let topic = known.iter().map(|known| &known.topic).position(|topic| topic.id == run.partition.topic);
-            let topic = topic.expect("every run is of a topic of the request");
-            plan.runs.push((topic, run.partition.partition));
-            partitions.push(self.partition(&known[topic].topic, run.partition.partition).await?);
+        for (topic, partition) in &runs.places {
+            partitions.push(self.partition(&known[*topic].topic, *partition).await?);
         }
+        plan.runs = runs.places;
         let idempotency = request.idempotency.map(|key| Idempotency {
             digest: key.digest,
             fingerprint: key.fingerprint,
@@ -159,6 +158,11 @@ impl Broker {
 }
 
 impl Pending {
+    /// Topics that this request made.
+    pub fn created(&self) -> &[TopicName] {
+        &self.created
+    }
+
     /// Waits for the commit.
     ///
     /// # Errors
@@ -224,21 +228,31 @@ impl<'a> Places<'a> {
 #[derive(Default)]
 struct Runs {
     list: Vec<Run>,
-    by_partition: HashMap<PartitionId, usize>,
+    /// Topic (by index) and partition of each run.
+    places: Vec<(usize, u32)>,
+    /// Which run a partition has; without the first, because most requests have no other.
+    others: HashMap<(usize, u32), usize>,
 }
 
 impl Runs {
-    fn of(&mut self, partition: PartitionId, record: &NewRecord<'_>) -> usize {
-        if let Some(last) = self.list.last()
-            && last.partition == partition
-        {
-            return self.list.len() - 1;
-        }
-        *self.by_partition.entry(partition).or_insert_with(|| {
+    fn of(&mut self, topic: TopicId, partition: u32, record: &NewRecord<'_>) -> usize {
+        let place = (record.topic, partition);
+        let known = match &self.places[..] {
+            [.., last] if *last == place => Some(self.list.len() - 1),
+            [first, ..] if *first == place => Some(0),
+            [] => None,
+            _ => self.others.get(&place).copied(),
+        };
+        known.unwrap_or_else(|| {
+            let run = self.list.len();
             let hint =
                 record.value.as_bytes().len() + record.key.as_ref().map_or(0, |key| key.len()) + RECORD_BYTES_HINT;
-            self.list.push(Run::new(partition, hint));
-            self.list.len() - 1
+            self.list.push(Run::new(PartitionId { topic, partition }, hint));
+            self.places.push(place);
+            if run > 0 {
+                self.others.insert(place, run);
+            }
+            run
         })
     }
 }
@@ -317,7 +331,6 @@ mod tests {
     use super::*;
     use crate::model::topic::Retention;
     use crate::model::topic::TopicConfig;
-    use crate::model::topic::TopicId;
 
     fn topic(id: i64) -> Topic {
         Topic {

@@ -124,13 +124,12 @@ impl Broker {
         for (read, then) in topics.iter().zip(&cursor.topics) {
             let wanted = read.topic.as_ref().map(|topic| choice.of(topic)).unwrap_or_default();
             let was = numbers(&then.partitions);
-            let fits = match (&choice.partitions, cursor.listed) {
-                _ if was.is_empty() => true, // the topic did not exist
-                (Some(_), true) => was == wanted,
-                (Some(_), false) => false,
+            let fits = match &choice.partitions {
+                // A cursor over all partitions has those that are named now, too.
+                _ if !cursor.listed || was.is_empty() => true,
+                Some(_) => was == wanted,
                 // By key: partitions that it hashes to since the topic grew may be missing.
-                (None, true) => was.iter().all(|partition| wanted.contains(partition)),
-                (None, false) => true,
+                None => was.iter().all(|partition| wanted.contains(partition)),
             };
             if !fits {
                 return Err(Error::InvalidCursor(format!(

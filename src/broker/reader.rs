@@ -344,7 +344,7 @@ impl Reader {
         for record in records.flatten().take_while(|record| sound && record.offset < end) {
             let matches = self.choice.key.is_none() || record.key == self.choice.key.as_deref();
             let fits = record.encoded_bytes <= left.bytes || (first && to == from);
-            if !fits || (matches && left.records == 0) {
+            if !fits {
                 left.bytes = 0;
                 break;
             }
@@ -353,6 +353,9 @@ impl Reader {
             if matches {
                 found += 1;
                 left.records -= 1;
+                if left.records == 0 {
+                    break;
+                }
             }
         }
         slice.to = to;

@@ -75,10 +75,6 @@ impl Asked {
     fn is_write(&self) -> bool {
         !self.is_read() && self.method != Method::OPTIONS
     }
-
-    fn is_api(&self) -> bool {
-        is_api(self.uri.path())
-    }
 }
 
 fn is_api(path: &str) -> bool {
@@ -300,17 +296,14 @@ fn finish(mut response: Response, asked: &Asked, cross_origin: Option<CrossOrigi
     if asked.method == Method::HEAD {
         headers_only(&mut response);
     }
-    let is_api = asked.is_api();
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, asked.request_id.to_header());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    if is_api {
-        if asked.is_read() {
-            headers.insert(header::VARY, VARY_READS);
-        }
-        if !headers.contains_key(header::CACHE_CONTROL) {
-            headers.insert(header::CACHE_CONTROL, NO_STORE);
-        }
+    if asked.is_read() && is_api(asked.uri.path()) {
+        headers.insert(header::VARY, VARY_READS);
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
     }
     if let Some(cross_origin) = cross_origin {
         cross_origin.mark(headers);
@@ -352,4 +345,94 @@ fn headers_only(response: &mut Response) {
         response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     }
     *response.body_mut() = Body::empty();
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn front() -> Front {
+        let router = Router::new().route("/v1/topics/{topic}", get(async || "a topic")).route(
+            "/v1/panics",
+            get(async || -> &'static str { panic!("inside") }).post(async || -> &'static str { panic!("inside") }),
+        );
+        let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
+        Front::new(router, Hosts::default(), origins, Limits::default())
+    }
+
+    async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        let (parts, body) = front.answer(request, LOCAL).await.into_parts();
+        let text = body.collect().await.expect("a whole body").to_bytes();
+        (Response::from_parts(parts, Body::empty()), String::from_utf8(text.to_vec()).expect("UTF-8"))
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_request() {
+        let front = front();
+        let (response, body) = ask(&front, Method::GET, "/v1/panics", &[]).await;
+        assert_eq!(response.status(), 500);
+        assert!(body.contains(r#""code":"internal""#), "{body}");
+        let (_, body) = ask(&front, Method::POST, "/v1/panics", &[]).await;
+        assert!(body.contains(r#""code":"outcome_unknown""#) && body.contains(r#""outcome":"unknown""#), "{body}");
+        assert_eq!(ask(&front, Method::GET, "/v1/topics/a/", &[]).await.1, "a topic");
+    }
+
+    #[tokio::test]
+    async fn the_wrong_method_is_told_the_right_ones() {
+        let front = front();
+        let (response, body) = ask(&front, Method::POST, "/v1/topics/a", &[]).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["allow"]),
+            (405, &"GET, HEAD, OPTIONS".parse().expect("a value"))
+        );
+        for hint in ["PUT", "/records", "/values", r#""outcome":"not_written""#] {
+            assert!(body.contains(hint), "{hint}: {body}");
+        }
+        let (response, body) = ask(&front, Method::OPTIONS, "/v1/topics/a", &[]).await;
+        assert_eq!((response.status().as_u16(), body.as_str()), (204, ""));
+        assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+    }
+
+    #[tokio::test]
+    async fn head_has_the_headers_of_get_and_no_body() {
+        let (response, body) = ask(&front(), Method::HEAD, "/v1/topics/a", &[]).await;
+        assert_eq!((response.status().as_u16(), body.as_str()), (200, ""));
+        assert_eq!(response.headers()["content-length"], "7");
+    }
+
+    #[tokio::test]
+    async fn while_draining_nothing_begins() {
+        let front = front();
+        front.drain();
+        let (response, body) = ask(&front, Method::GET, "/v1/topics/a", &[]).await;
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after") && body.contains(r#""code":"draining""#), "{body}");
+        let stream = [("accept", "text/event-stream")];
+        let (response, body) = ask(&front, Method::GET, "/v1/topics/a/records", &stream).await;
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (200, &"text/event-stream".parse().expect("a value"))
+        );
+        assert!(body.starts_with("retry: ") && body.contains("\nevent: problem\ndata: {"), "{body}");
+        assert_eq!(ask(&front, Method::GET, "/healthz", &[]).await.0.status(), 404); // let through; no such route here
+    }
+
+    #[tokio::test]
+    async fn a_listed_page_can_read_refusals() {
+        let page = [("origin", "https://app.example.com"), ("x-request-id", "mine")];
+        let (response, _) = ask(&front(), Method::GET, "/nothing", &page).await;
+        assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example.com");
+        assert_eq!(response.headers()["x-request-id"], "mine");
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
@@ -101,10 +102,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
             let stream = accept(&listener).await;
             let served = connection::serve(stream, Arc::clone(&http), Arc::clone(&front), Arc::clone(&stage), bounds);
-            connections.spawn("http connection", async move {
-                served.await;
-                drop(place);
-            });
+            connections.spawn("http connection", served.map(move |()| drop(place)));
         }
     };
     draining.run_until_cancelled(accepting).await;
@@ -158,4 +156,131 @@ fn builder(options: &Options, connections: Tasks) -> Builder<Streams> {
         .keep_alive_interval(HTTP2_PING_EVERY)
         .keep_alive_timeout(HTTP2_PING_MAX);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use bytes::Bytes;
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::Notify;
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::http;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    struct Server {
+        address: SocketAddr,
+        tasks: Tasks,
+    }
+
+    fn start(router: Router, options: Options) -> Server {
+        let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let front = http::front(router, &http::Options::default());
+        let tasks = Tasks::default();
+        tasks.spawn("server", serve(listener, front, options, tasks.stopping().clone()));
+        Server { address, tasks }
+    }
+
+    impl Server {
+        /// Sends `head` and returns all that comes until the server closes.
+        async fn ask(&self, head: &str) -> String {
+            let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+            stream.write_all(head.as_bytes()).await.expect("it reads");
+            let mut answer = String::new();
+            timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("it closes").expect("it answers");
+            answer
+        }
+    }
+
+    fn waiting(entered: oneshot::Sender<()>, release: &Arc<Notify>) -> Router {
+        let (entered, release) = (Arc::new(Mutex::new(Some(entered))), Arc::clone(release));
+        let wait = async move || {
+            if let Some(entered) = entered.lock().expect("no panic").take() {
+                entered.send(()).expect("the test waits");
+            }
+            release.notified().await;
+            "done"
+        };
+        Router::new().route("/wait", get(wait))
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_finishes_and_nothing_new_begins() {
+        let (entered, is_in) = oneshot::channel();
+        let release = Arc::new(Notify::new());
+        let server = start(waiting(entered, &release), Options::default());
+        let client = async { server.ask("GET /wait HTTP/1.1\r\nhost: localhost\r\n\r\n").await };
+        let drain = async {
+            is_in.await.expect("the handler runs");
+            server.tasks.stopping().cancel();
+            while TcpStream::connect(server.address).await.is_ok() {
+                sleep(Duration::from_millis(5)).await;
+            }
+            release.notify_one();
+        };
+        let (answer, ()) = tokio::join!(client, drain);
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        server.tasks.stop(PATIENCE).await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_finish_is_cut_off() {
+        let (entered, is_in) = oneshot::channel();
+        let options = Options { drain_max: Duration::from_millis(50), ..Options::default() };
+        let server = start(waiting(entered, &Arc::new(Notify::new())), options);
+        let client = async { server.ask("GET /wait HTTP/1.1\r\nhost: localhost\r\n\r\n").await };
+        let drain = async {
+            is_in.await.expect("the handler runs");
+            server.tasks.stop(PATIENCE).await.expect("it ends");
+        };
+        assert_eq!(tokio::join!(client, drain).0, "");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_is_408() {
+        let options = Options { header_read_max: Duration::from_millis(50), ..Options::default() };
+        let server = start(Router::new(), options);
+        let answer = server.ask("GET / HTTP/1.1\r\nhost: loc").await;
+        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"), "{answer}");
+        assert_eq!(server.ask("").await, "");
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_closed() {
+        let options = Options { idle_max: Duration::from_millis(50), ..Options::default() };
+        let server = start(Router::new(), options);
+        let answer = server.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_let_go() {
+        let (gone, is_gone) = oneshot::channel::<()>();
+        let gone = Arc::new(Mutex::new(Some(gone)));
+        let endless = async move || {
+            let held = gone.lock().expect("no panic").take(); // dropped with the body
+            let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+            Body::from_stream(futures_util::stream::repeat_with(move || {
+                let _ = &held;
+                Ok::<_, std::convert::Infallible>(chunk.clone())
+            }))
+        };
+        let options = Options { write_stall_max: Duration::from_millis(100), ..Options::default() };
+        let server = start(Router::new().route("/endless", get(endless)), options);
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it reads");
+        let ended = timeout(PATIENCE, is_gone).await.expect("the body is dropped");
+        assert!(ended.is_err(), "dropped, not sent");
+    }
 }

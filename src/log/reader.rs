@@ -9,8 +9,11 @@ use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
 use crate::tasks;
 
-/// History is fetched from the table, and kept as a segment file, in pieces of this size.
+/// History is fetched from the table in pieces of this size.
 const FILL_BYTES: usize = 4 << 20;
+
+/// A piece that is smaller lies close to the live edge, and is not worth a segment file: it will be part of a larger one.
+const KEEP_BYTES_MIN: usize = 512 << 10;
 
 /// A read that asks for less than this is a look, not a scan: it is not worth a segment file.
 const SCAN_BYTES_MIN: usize = 64 << 10;
@@ -111,8 +114,7 @@ async fn history(
     }
     let batches = store.read(partition.id, from, bytes_max.max(FILL_BYTES)).await?;
     let bytes: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
-    // Less than a full piece lies close to the live edge: it will soon be read as part of a larger one.
-    if bytes >= FILL_BYTES {
+    if bytes >= KEEP_BYTES_MIN {
         let (id, incarnation, run) = (partition.id, partition.incarnation, batches.clone());
         tasks::blocking(move || segments.admit(id, incarnation, &run)).await;
     }

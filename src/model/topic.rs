@@ -8,6 +8,9 @@ use crate::model::time::Millis;
 /// Seven days: what Kafka keeps by default (`log.retention.hours`).
 pub const RETENTION_MS_DEFAULT: i64 = 7 * 24 * 3_600_000;
 
+/// Partitions of one topic at most: its description lists them all, and that has to stay one answer (some 10 MB).
+pub const PARTITION_COUNT_MAX: u32 = 100_000;
+
 /// The row of a topic in this database. Never used twice, but another database counts from 1 as well:
 /// what a client holds is tied to [`Topic::incarnation`] instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

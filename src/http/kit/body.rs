@@ -172,6 +172,10 @@ where
 /// `malformed_json` with line and column; `unknown_field` with the known ones; `missing_parameter` and
 /// `invalid_parameter` with the path of the member.
 pub fn parse_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Problem> {
+    // serde would take an array for a struct, member by member in the order of our source.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(invalid("body", "The body is a JSON object, not an array."));
+    }
     let error = match serde_json::from_slice(bytes) {
         Ok(value) => return Ok(value),
         Err(error) => error,

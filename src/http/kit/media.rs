@@ -6,6 +6,7 @@ use axum::http::header;
 
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
+use crate::http::kit::query::invalid;
 
 /// What the body of a request is said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,11 +136,14 @@ impl Format {
 /// NDJSON, SSE. A format that does not end is given only to those who name it.
 ///
 /// # Errors
-/// `not_acceptable`, naming what is offered.
+/// `invalid_parameter` for a `format` that is none; `not_acceptable`, naming what is offered.
 pub fn negotiate(format: Option<&str>, headers: &HeaderMap, offered: &[Format]) -> Result<Format, Problem> {
     if let Some(name) = format {
+        let words: Vec<_> = offered.iter().map(|format| format.name()).collect();
         let named = offered.iter().copied().find(|format| format.name() == name);
-        return named.ok_or_else(|| not_acceptable(offered));
+        return named.ok_or_else(|| {
+            invalid("format", format!("`format` is one of {}.", words.join(", "))).with("allowed", words)
+        });
     }
     let accept: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let mut ranges: Vec<_> = accept.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();

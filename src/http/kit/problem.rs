@@ -20,6 +20,7 @@ use utoipa::IntoResponses;
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
 use utoipa::openapi::Content;
+use utoipa::openapi::Ref;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::ResponseBuilder;
 use utoipa::openapi::response;
@@ -254,11 +255,9 @@ impl ToSchema for Problem {
 
 impl IntoResponses for Problem {
     fn responses() -> BTreeMap<String, RefOr<response::Response>> {
-        let codes: Vec<_> =
-            Code::ALL.iter().map(|code| format!("{} `{}`", code.row().status.as_u16(), code.row().code)).collect();
         let response = ResponseBuilder::new()
-            .description(format!("A refusal. By `code`: {}", codes.join(", ")))
-            .content("application/problem+json", Content::new(Some(Self::schema())))
+            .description("A refusal. `code` says which, `retry` whether to try again; `/problems` lists all codes.")
+            .content("application/problem+json", Content::new(Some(Ref::from_schema_name(Self::name()))))
             .build();
         BTreeMap::from([("default".to_owned(), response.into())])
     }

@@ -38,13 +38,17 @@ fn head(read: &ReadQuery<'_>, cursor: &Cursor, at_tail: bool) -> Response {
     let text = cursor.to_string();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(read.format.media_type()));
-    let link = format!("<{}>; rel=\"next\"", read.next(&text));
-    if let Ok(link) = HeaderValue::try_from(link) {
+    if let Some(link) = link(read, &text) {
         headers.insert(header::LINK, link);
     }
     headers.insert(TIDEGATE_CURSOR, HeaderValue::try_from(text).expect("a cursor is a header value"));
     headers.insert(TIDEGATE_AT_TAIL, HeaderValue::from_static(if at_tail { "true" } else { "false" }));
     response
+}
+
+/// The way on as a `Link`.
+pub fn link(read: &ReadQuery<'_>, cursor: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("<{}>; rel=\"next\"", read.next(cursor))).ok()
 }
 
 /// One page, complete.

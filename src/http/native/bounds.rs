@@ -7,6 +7,9 @@ use crate::model::record::NewRecord;
 use crate::model::time::Millis;
 use crate::model::time::TIMESTAMP_AHEAD_MAX_MS;
 
+/// Offsets, counts and times are whole numbers that every JSON reader holds exactly: below 2^53.
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
 /// What records are held against: the limits, and the clock as it stood when the request came.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds<'l> {

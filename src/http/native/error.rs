@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderValue;
-use axum::http::header;
 use serde::Serialize;
 
 use crate::broker::error::Error;
@@ -12,7 +10,7 @@ use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::native::refusal::Refusal;
 use crate::http::native::refusal::RefusalKind;
-use crate::http::native::topics::TopicBody;
+use crate::http::native::topic_bodies::TopicBody;
 use crate::model::cursor::Cursor;
 
 /// How long a client waits before it comes back to a gateway that is busy.
@@ -96,11 +94,17 @@ fn with_positions(problem: Problem, partitions: &[Unreadable]) -> Problem {
     }
 }
 
-/// The way on behind what is gone.
+/// The way on behind what is gone. The call that meets it adds the `Link`, which repeats its query.
 fn go_on(problem: Problem, cursor: &Cursor) -> Problem {
-    let link = format!("<?cursor={cursor}>; rel=\"next\"");
-    let link = HeaderValue::try_from(link).expect("a cursor is a header value");
-    problem.with("cursor", cursor.to_string()).header(header::LINK, link)
+    problem.with("cursor", cursor.to_string())
+}
+
+/// Where to go on behind what is gone, if there is something.
+pub fn way_on(error: &Error) -> Option<&Cursor> {
+    match error {
+        Error::OffsetExpired { cursor, .. } | Error::TopicRecreated { cursor, .. } => Some(cursor),
+        _ => None,
+    }
 }
 
 impl From<Refusal> for Problem {

@@ -144,11 +144,23 @@ impl Feeds {
         let (records, pulse) = (Signal::new(), Signal::new());
         reader.wake(&records);
         self.inner.pulse.add(&pulse);
+        // The position after the last frame. It never names whose turn it is: what comes next is the feed's choice.
         let mut position = reader.cursor().clone();
+        position.turn = 0;
         loop {
             pulse.lower();
             records.lower();
-            match self.step(&mut reader, &records).await {
+            let page = match reader.refresh().await {
+                Ok(grown) => {
+                    if grown {
+                        reader.wake(&records);
+                        position.clone_from(reader.cursor());
+                    }
+                    reader.page(FRAME, None).await
+                }
+                Err(error) => Err(error),
+            };
+            match page {
                 Ok(page) if page.records > 0 => {
                     let bytes = format.records(&reader, &page, &mut position);
                     feed.publish(bytes, position.clone());
@@ -173,18 +185,9 @@ impl Feeds {
                     if self.close_if_unused(selection, feed) {
                         return Ending::Draining;
                     }
-                    position.clone_from(reader.cursor()); // partitions may have joined
-                    position.turn = 0;
                     feed.publish(format.heartbeat(&position), position.clone());
                 }
             }
         }
-    }
-
-    async fn step(&self, reader: &mut Reader, records: &Arc<Signal>) -> Result<crate::broker::reader::Page, Error> {
-        if reader.refresh().await? {
-            reader.wake(records);
-        }
-        reader.page(FRAME, None).await
     }
 }

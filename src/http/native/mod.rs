@@ -10,6 +10,12 @@ pub mod frames;
 pub mod headers;
 pub mod json_text;
 pub mod lines;
+pub mod produce;
+pub mod produce_answer;
+pub mod produce_bodies;
+pub mod produce_chunk;
+pub mod produce_request;
+pub mod produce_stream;
 pub mod pulse;
 pub mod raw;
 pub mod read_docs;
@@ -19,6 +25,7 @@ pub mod refusal;
 pub mod render;
 pub mod state;
 pub mod stream;
+pub mod topic_bodies;
 pub mod topics;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -28,5 +35,5 @@ pub use crate::http::native::state::Options;
 
 /// All calls of this API.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(records::routes())
+    OpenApiRouter::new().merge(topics::routes()).merge(produce::routes()).merge(records::routes())
 }

@@ -27,6 +27,7 @@ use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::Query;
 use crate::http::native::answer;
+use crate::http::native::error::way_on;
 use crate::http::native::feed::Selection;
 use crate::http::native::frames::StreamFormat;
 use crate::http::native::read_docs::PartitionReadParams;
@@ -104,8 +105,12 @@ async fn read_partition(
 
 async fn read(api: &Api, context: &Context, scope: Scope, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let read = ReadQuery::parse(scope, uri.query(), headers, &api.limits)?;
-    let answer = answer(api, context, &read, headers).await.map_err(Problem::from);
-    answer.map_err(|problem| {
+    answer(api, context, &read, headers).await.map_err(|error| {
+        let link = way_on(&error).and_then(|cursor| answer::link(&read, &cursor.to_string()));
+        let mut problem = Problem::from(error);
+        if let Some(link) = link {
+            problem = problem.header(header::LINK, link);
+        }
         // A browser's EventSource gives up for ever on any status but 200; only what lasts may have that effect.
         let passing = matches!(problem.code(), Code::Overloaded | Code::DatabaseUnavailable | Code::Draining);
         if read.format == Format::Sse && passing { problem.as_event_stream() } else { problem }

@@ -1,40 +1,276 @@
-//! Topics and their partitions as resources.
+//! Topics and their partitions as resources: make, list, describe, configure, delete, trim, and where a position lies.
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::Uri;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::http::kit::body;
+use crate::http::kit::body::OptionalJson;
+use crate::http::kit::path::PartitionPath;
+use crate::http::kit::path::TopicPath;
+use crate::http::kit::problem::Problem;
+use crate::http::kit::query::Query;
+use crate::http::kit::query::invalid;
+use crate::http::kit::query::missing;
+use crate::http::native::bounds::INTEGER_MAX;
+use crate::http::native::state::Api;
+use crate::http::native::topic_bodies::LogStartBody;
+use crate::http::native::topic_bodies::OffsetBody;
+use crate::http::native::topic_bodies::PartitionBody;
+use crate::http::native::topic_bodies::SettingsBody;
+use crate::http::native::topic_bodies::TopicBody;
+use crate::http::native::topic_bodies::TopicDetailBody;
+use crate::http::native::topic_bodies::TopicListBody;
+use crate::http::native::topic_bodies::put_status;
+use crate::model::name::NAME_BYTES_MAX;
+use crate::model::name::TopicName;
+use crate::model::position::Position;
 use crate::model::topic::Topic;
 
-/// A topic and its settings.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Topic)]
-pub struct TopicBody {
-    /// Its name.
-    #[schema(examples("clicks"))]
-    pub topic: String,
-    /// How many partitions it has.
-    #[schema(minimum = 1, examples(4))]
-    pub partition_count: u32,
-    /// How long records are kept, in milliseconds since the server took them; -1 is for ever.
-    #[schema(minimum = -1, examples(604800000))]
-    pub retention_ms: i64,
-    /// How many bytes each partition keeps at least; -1 sets no limit.
-    #[schema(minimum = -1, examples(-1))]
-    pub retention_bytes: i64,
-    /// When it was made, in milliseconds since 1970.
-    #[schema(minimum = 0, examples(1732233600000_u64))]
-    pub created_at: u64,
+/// Topics of a page, if the caller does not say.
+const LIMIT_DEFAULT: u64 = 100;
+/// Topics of a page at most (api.md §0).
+const LIMIT_MAX: u64 = 1000;
+
+const LOG_START_OFFSET: HeaderName = HeaderName::from_static("tidegate-log-start-offset");
+const HIGH_WATERMARK: HeaderName = HeaderName::from_static("tidegate-high-watermark");
+
+/// The calls of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(list_topics))
+        .routes(routes!(put_topic, get_topic, patch_topic, delete_topic))
+        .routes(routes!(get_partition))
+        .routes(routes!(delete_records))
+        .routes(routes!(get_offset))
 }
 
-impl From<&Topic> for TopicBody {
-    fn from(topic: &Topic) -> Self {
-        let limit = |value: Option<u64>| value.map_or(-1, |value| i64::try_from(value).unwrap_or(i64::MAX));
-        Self {
-            topic: topic.name.to_string(),
-            partition_count: topic.config.partition_count,
-            retention_ms: limit(topic.config.retention.ms),
-            retention_bytes: limit(topic.config.retention.bytes),
-            created_at: topic.created_at,
+/// Make a topic
+///
+/// A topic also comes into being with the first record that is sent to it. The body may be missing: then every setting
+/// has its default. If the topic exists and every member that is given already is so, the answer is 200; if one is
+/// otherwise, 409 with `current`.
+#[utoipa::path(put, path = "/v1/topics/{topic}", operation_id = "put_topic", tag = "topics", params(TopicPath),
+    request_body(content = Option<SettingsBody>, example = json!({"partition_count": 4, "retention_ms": 604800000})),
+    responses(
+        (status = 201, description = "The topic is new", body = TopicBody,
+            headers(("location" = String, description = "Path of the topic")),
+            example = json!({"topic": "clicks", "partition_count": 4, "retention_ms": 604800000,
+                "retention_bytes": -1, "created_at": 1732233600000_u64})),
+        (status = 200, description = "The topic was there, with these settings", body = TopicBody,
+            example = json!({"topic": "clicks", "partition_count": 4, "retention_ms": 604800000,
+                "retention_bytes": -1, "created_at": 1732233600000_u64})),
+        Problem))]
+async fn put_topic(
+    State(api): State<Api>,
+    TopicPath { topic: name }: TopicPath,
+    uri: Uri,
+    OptionalJson(settings): OptionalJson<Option<SettingsBody>>, // the body `null` is a missing one as well
+) -> Result<Response, Problem> {
+    Query::parse(uri.query(), &[])?;
+    let settings = settings.unwrap_or_default().settings()?;
+    let (topic, new) = api.broker.create_topic(&name, settings).await?;
+    let location = HeaderValue::try_from(format!("/v1/topics/{name}")).expect("a name is a header value");
+    let mut response = (put_status(new), Json(TopicBody::from(&topic))).into_response();
+    if new {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// List topics
+///
+/// By name. Where there are more, `next_page_token` and `Link rel="next"` lead to the next page.
+#[utoipa::path(get, path = "/v1/topics", operation_id = "list_topics", tag = "topics",
+    params(
+        ("prefix" = Option<String>, Query, description = "Only topics whose names begin so", max_length = 249,
+            example = "click"),
+        ("limit" = Option<u32>, Query, description = "Topics a page, 100 by default; more than 1000 is lowered to it",
+            minimum = 1, example = 100),
+        ("page_token" = Option<String>, Query, description = "`next_page_token` of the page before",
+            max_length = 332, example = "Y2xpY2tz")),
+    responses(
+        (status = 200, description = "A page of topics", body = TopicListBody,
+            headers(("link" = String, description = "The next page, if there is one")),
+            example = json!({"topics": [{"topic": "clicks", "partition_count": 4, "retention_ms": 604800000,
+                "retention_bytes": -1, "created_at": 1732233600000_u64}], "next_page_token": "Y2xpY2tz"})),
+        Problem))]
+async fn list_topics(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
+    let query = Query::parse(uri.query(), &["prefix", "limit", "page_token"])?;
+    let prefix = query.get("prefix").unwrap_or_default();
+    if prefix.len() > NAME_BYTES_MAX {
+        return Err(invalid("prefix", format!("`prefix` has at most {NAME_BYTES_MAX} bytes, as a name has.")));
+    }
+    let limit = query.at_most("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    let limit = usize::try_from(limit).expect("at most 1000");
+    let after = query.get("page_token").map(from_page_token).transpose()?;
+    // One more than is shown tells whether there is a next page.
+    let mut topics = api.broker.topics(prefix, after.as_ref().map(TopicName::as_str), limit + 1).await?;
+    let more = topics.len() > limit;
+    topics.truncate(limit);
+    let token = topics.last().filter(|_| more).map(|topic| URL_SAFE_NO_PAD.encode(topic.name.as_str()));
+    let mut headers = HeaderMap::new();
+    if let Some(token) = &token {
+        headers.insert(header::LINK, next_page(prefix, query.get("limit"), token));
+    }
+    let body = TopicListBody { topics: topics.iter().map(TopicBody::from).collect(), next_page_token: token };
+    Ok((headers, Json(body)).into_response())
+}
+
+/// The name after which a page begins.
+fn from_page_token(token: &str) -> Result<TopicName, Problem> {
+    let name = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    name.and_then(|name| name.parse().ok())
+        .ok_or_else(|| invalid("page_token", "`page_token` is the `next_page_token` of a page, as it came."))
+}
+
+/// The link to the next page: the same query with another token.
+fn next_page(prefix: &str, limit: Option<&str>, token: &str) -> HeaderValue {
+    let mut link = String::from("<?");
+    for (name, value) in [("prefix", Some(prefix).filter(|prefix| !prefix.is_empty())), ("limit", limit)] {
+        if let Some(value) = value {
+            link.push_str(name);
+            link.push('=');
+            link.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+            link.push('&');
         }
     }
+    link.push_str(&format!("page_token={token}>; rel=\"next\""));
+    HeaderValue::try_from(link).expect("what is escaped is a header value")
+}
+
+/// Describe a topic
+///
+/// Its settings and all its partitions.
+#[utoipa::path(get, path = "/v1/topics/{topic}", operation_id = "get_topic", tag = "topics", params(TopicPath),
+    responses(
+        (status = 200, description = "The topic", body = TopicDetailBody,
+            example = json!({"topic": "clicks", "partition_count": 1, "retention_ms": 604800000,
+                "retention_bytes": -1, "created_at": 1732233600000_u64, "partitions": [{"partition": 0,
+                "log_start_offset": 0, "high_watermark": 43, "bytes": 6204, "records": 43}]})),
+        Problem))]
+async fn get_topic(
+    State(api): State<Api>,
+    TopicPath { topic: name }: TopicPath,
+    uri: Uri,
+) -> Result<Json<TopicDetailBody>, Problem> {
+    Query::parse(uri.query(), &[])?;
+    let (topic, partitions) = api.broker.describe_topic(&name).await?;
+    let partitions = partitions.into_iter().map(PartitionBody::from).collect();
+    Ok(Json(TopicDetailBody { topic: TopicBody::from(&topic), partitions }))
+}
+
+/// Describe a partition
+///
+/// What can be read of it: from `log_start_offset` to one before `high_watermark`. The two also stand in headers.
+#[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}", operation_id = "get_partition",
+    tag = "topics", params(PartitionPath),
+    responses(
+        (status = 200, description = "The partition", body = PartitionBody,
+            headers(("tidegate-log-start-offset" = u64, description = "The first offset still kept"),
+                ("tidegate-high-watermark" = u64, description = "One past the last record")),
+            example = json!({"partition": 0, "log_start_offset": 0, "high_watermark": 43, "bytes": 6204,
+                "records": 43})),
+        Problem))]
+async fn get_partition(State(api): State<Api>, path: PartitionPath, uri: Uri) -> Result<Response, Problem> {
+    Query::parse(uri.query(), &[])?;
+    let state = api.broker.describe_partition(&path.topic, path.partition).await?;
+    let headers = [
+        (LOG_START_OFFSET, HeaderValue::from(state.bounds.log_start_offset)),
+        (HIGH_WATERMARK, HeaderValue::from(state.bounds.high_watermark)),
+    ];
+    Ok((headers, Json(PartitionBody::from(state))).into_response())
+}
+
+/// Change a topic
+///
+/// A merge patch: what is absent stays, `null` goes back to the default, -1 is no limit. The number of partitions may
+/// only grow; records with a key that come after that may go to another partition than those before.
+#[utoipa::path(patch, path = "/v1/topics/{topic}", operation_id = "patch_topic", tag = "topics", params(TopicPath),
+    request_body(content(
+        (SettingsBody = "application/merge-patch+json", example = json!({"partition_count": 8, "retention_ms": null})),
+        (SettingsBody = "application/json", example = json!({"retention_bytes": 1073741824})))),
+    responses(
+        (status = 200, description = "The topic as it stands now", body = TopicBody,
+            example = json!({"topic": "clicks", "partition_count": 8, "retention_ms": 604800000,
+                "retention_bytes": -1, "created_at": 1732233600000_u64})),
+        Problem))]
+async fn patch_topic(
+    State(api): State<Api>,
+    TopicPath { topic: name }: TopicPath,
+    uri: Uri,
+    body::Json(settings): body::Json<SettingsBody>,
+) -> Result<Json<TopicBody>, Problem> {
+    Query::parse(uri.query(), &[])?;
+    let topic: Topic = api.broker.configure_topic(&name, settings.settings()?).await?;
+    Ok(Json(TopicBody::from(&topic)))
+}
+
+/// Delete a topic
+///
+/// With all its records. A new topic of the same name starts afresh, and old cursors are refused with
+/// `topic_recreated`.
+#[utoipa::path(delete, path = "/v1/topics/{topic}", operation_id = "delete_topic", tag = "topics", params(TopicPath),
+    responses((status = 204, description = "The topic is gone"), Problem))]
+async fn delete_topic(
+    State(api): State<Api>,
+    TopicPath { topic: name }: TopicPath,
+    uri: Uri,
+) -> Result<StatusCode, Problem> {
+    Query::parse(uri.query(), &[])?;
+    api.broker.delete_topic(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Delete old records
+///
+/// Those of one partition below `before_offset`. An offset that is below the log start already changes nothing.
+#[utoipa::path(delete, path = "/v1/topics/{topic}/partitions/{partition}/records", operation_id = "delete_records",
+    tag = "topics",
+    params(PartitionPath,
+        ("before_offset" = u64, Query, description = "The first offset to keep, at most the high watermark",
+            minimum = 0, maximum = 9007199254740991_u64, example = 42)),
+    responses(
+        (status = 200, description = "Where the log begins now", body = LogStartBody,
+            example = json!({"log_start_offset": 42})),
+        Problem))]
+async fn delete_records(State(api): State<Api>, path: PartitionPath, uri: Uri) -> Result<Json<LogStartBody>, Problem> {
+    const BEFORE_OFFSET: &str = "before_offset";
+    let query = Query::parse(uri.query(), &[BEFORE_OFFSET])?;
+    let before = query.number(BEFORE_OFFSET, 0..=INTEGER_MAX)?.ok_or_else(|| missing(BEFORE_OFFSET))?;
+    let log_start_offset = api.broker.delete_records(&path.topic, path.partition, before).await?;
+    Ok(Json(LogStartBody { log_start_offset }))
+}
+
+/// The offset at a position
+///
+/// A time means the lowest offset whose `timestamp` is not before it, or the high watermark if there is none.
+#[utoipa::path(get, path = "/v1/topics/{topic}/partitions/{partition}/offsets", operation_id = "get_offset",
+    tag = "topics",
+    params(PartitionPath,
+        ("at" = String, Query, description = "`earliest`, `latest`, `-N` (N records before the end), an RFC 3339 \
+            time, or milliseconds since 1970 of at least 100000000000",
+            min_length = 1, max_length = 64, example = "2024-11-22T00:00:00Z")),
+    responses(
+        (status = 200, description = "The offset", body = OffsetBody, example = json!({"offset": 42})),
+        Problem))]
+async fn get_offset(State(api): State<Api>, path: PartitionPath, uri: Uri) -> Result<Json<OffsetBody>, Problem> {
+    let query = Query::parse(uri.query(), &["at"])?;
+    let at = query.literal("at").ok_or_else(|| missing("at"))?;
+    let at: Position = at.parse().map_err(|error| invalid("at", format!("`at`: {error}.")))?;
+    let offset = api.broker.offset_at(&path.topic, path.partition, at).await?;
+    Ok(Json(OffsetBody { offset }))
 }

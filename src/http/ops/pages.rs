@@ -107,13 +107,20 @@ fn explained(row: &Row) -> String {
     };
     let Row { code, status, title, retry, explanation } = row;
     let (retry, status) = (retry.as_str(), status.as_u16());
-    let explanation = explanation.replace('&', "&amp;").replace('<', "&lt;");
+    let explanation = marked_up(explanation);
     let body = format!(
         "<h1>{title}</h1>\n<p><code>{code}</code>, status {status}</p>\n<p>{explanation}</p>\n<h2>May it be sent \
          again?</h2>\n<p>{again} (<code>\"retry\":\"{retry}\"</code>; the problem itself may say otherwise.)</p>\n\
          <p><a href=\"/problems\">All problems</a></p>"
     );
     html(title, &body)
+}
+
+/// Text of the table as HTML: what stands between backticks is code.
+fn marked_up(text: &str) -> String {
+    let safe = text.replace('&', "&amp;").replace('<', "&lt;");
+    let parts = safe.split('`').enumerate();
+    parts.map(|(i, part)| if i % 2 == 1 { format!("<code>{part}</code>") } else { part.to_owned() }).collect()
 }
 
 fn html(title: &str, body: &str) -> String {
@@ -127,6 +134,11 @@ fn html(title: &str, body: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_becomes_markup() {
+        assert_eq!(marked_up("a `b<c` & d"), "a <code>b&lt;c</code> &amp; d");
+    }
 
     #[test]
     fn a_page_lets_in_its_own_script_and_style_only() {
