@@ -231,7 +231,7 @@ async fn what_nobody_accepts_is_406(backend: Backend) {
         let problem = answer.problem(406, "not_acceptable");
         assert_names(&problem, &["application/json", "application/x-ndjson", "text/event-stream"]);
     }
-    let problem = topic.try_read("format=xml").await.problem(406, "not_acceptable");
+    let problem = topic.try_read("format=xml").await.problem(400, "invalid_parameter");
     assert_names(&problem, &["json", "ndjson", "values", "sse"]);
 }
 
