@@ -231,7 +231,8 @@ async fn what_nobody_accepts_is_406(backend: Backend) {
         let problem = answer.problem(406, "not_acceptable");
         assert_names(&problem, &["application/json", "application/x-ndjson", "text/event-stream"]);
     }
-    topic.try_read("format=xml").await.problem(400, "invalid_parameter");
+    let problem = topic.try_read("format=xml").await.problem(400, "invalid_parameter");
+    assert_names(&problem, &["json", "ndjson", "values", "sse"]);
 }
 
 async fn parameters_of_another_mode_are_refused(backend: Backend) {

@@ -73,8 +73,12 @@ async fn a_cursor_carries_no_filter(backend: Backend) {
     topic.produce(&json!([record("a", 0), record("b", 1), record("a", 2), record("b", 3)])).await;
     let first = topic.read("key=a&max_records=1").await;
     assert_eq!(first.values(), ["0"]);
-    assert_eq!(topic.read(&format!("cursor={}", first.cursor)).await.values(), ["1", "2", "3"]);
-    assert_eq!(topic.read(&format!("key=b&cursor={}", first.cursor)).await.values(), ["1", "3"]);
+    // What was searched in vain may be behind the cursor; what was not searched is not.
+    let without = topic.read(&format!("cursor={}", first.cursor)).await;
+    assert!(without.values().ends_with(&["2", "3"]) && without.values()[0] != "0", "{:?}", without.values());
+    let other = topic.read(&format!("key=b&cursor={}", first.cursor)).await;
+    assert!(other.values().ends_with(&["3"]), "{:?}", other.values());
+    assert_eq!(topic.read(&format!("key=a&cursor={}", first.cursor)).await.values(), ["2"]);
 }
 
 async fn a_cursor_of_other_topics_or_partitions_is_refused(backend: Backend) {
@@ -180,7 +184,7 @@ async fn a_reader_of_pages_sees_everything_while_producers_write(backend: Backen
             break;
         }
         page = topic.read(&format!("max_records=9&wait_ms=10000&cursor={}", page.cursor)).await;
-        assert!(!page.records.is_empty(), "the wait ends with a record");
+        assert!(!page.records.is_empty(), "the wait ends with a record: at_tail {}", page.at_tail);
     }
     for writer in join_all(writers).await {
         writer.expect("the writer is answered");

@@ -41,7 +41,7 @@ async fn a_bad_flag_is_refused_at_the_start(_: Backend) {
     for (flags, named) in [
         (["--heartbeat-ms", "soon"], "heartbeat-ms"),
         (["--default-partitions", "0"], "default-partitions"),
-        (["--segment-cache-bytes", "-1"], "segment-cache-bytes"),
+        (["--segment-cache-bytes", "lots"], "segment-cache-bytes"),
         (["--cors-origin", "*"], "cors-origin"),
         (["--no-such-flag", "1"], "no-such-flag"),
     ] {

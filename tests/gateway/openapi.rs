@@ -110,8 +110,18 @@ async fn every_endpoint_of_the_contract_is_described(_: Backend) {
 
 async fn every_parameter_states_its_limits(_: Backend) {
     let document = checked_in();
-    let limits =
-        ["minimum", "maximum", "minLength", "maxLength", "pattern", "enum", "format", "const", "exclusiveMinimum"];
+    let limits = [
+        "minimum",
+        "maximum",
+        "minLength",
+        "maxLength",
+        "pattern",
+        "enum",
+        "format",
+        "const",
+        "exclusiveMinimum",
+        "maxItems",
+    ];
     for (place, operation) in operations(&document) {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             let schema = &parameter["schema"];
