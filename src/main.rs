@@ -10,6 +10,7 @@ use tidegate::config::Config;
 use tidegate::config::Invocation;
 use tidegate::http;
 use tidegate::store::OpenError;
+use tidegate::tasks::Tasks;
 use tidegate::telemetry;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -51,7 +52,8 @@ async fn serve(config: Config) -> ExitCode {
             return ExitCode::from(REFUSED);
         }
     };
-    match app::run(config, listener, told_to_stop()).await {
+    let stop = told_to_stop(); // before anybody can know that we run
+    match app::run(config, listener, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
@@ -60,19 +62,21 @@ async fn serve(config: Config) -> ExitCode {
     }
 }
 
-/// Ends at the first SIGINT or SIGTERM. The second ends the process at once.
-async fn told_to_stop() {
+/// Listens for SIGINT and SIGTERM from now on; the future ends at the first. The second ends the process at once.
+fn told_to_stop() -> impl Future<Output = ()> {
     let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be listened for");
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened for");
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    tidegate::tasks::Tasks::default().spawn("second signal", async move {
+    async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        exit(CUT_SHORT);
-    });
+        Tasks::default().spawn("second signal", async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            exit(CUT_SHORT);
+        });
+    }
 }

@@ -1,10 +1,12 @@
 //! Feeds: the live edge of a selection of topics, followed once and rendered once for all who stream it.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -113,7 +115,10 @@ impl Feeds {
         self.inner.tasks.spawn("feed", {
             let feed = Arc::clone(&feed);
             async move {
-                let ending = feeds.follow(&selection, reader, &feed).await;
+                // Whatever ends the follower, those who follow the feed are told.
+                let follower = AssertUnwindSafe(feeds.follow(&selection, reader, &feed)).catch_unwind();
+                let panicked = || Ending::Failed(Error::Internal("the follower of a feed panicked".to_owned()));
+                let ending = follower.await.unwrap_or_else(|_| panicked());
                 feeds.close(&selection, &feed);
                 feed.end(ending);
             }
