@@ -60,12 +60,17 @@ pub enum Invocation {
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
 pub fn from_command_line() -> Invocation {
-    let cli = Cli::parse();
-    match cli.command {
-        Some(Command::Serve(serve)) => Invocation::Serve(Box::new((*serve).into())),
-        None => Invocation::Serve(Box::new(cli.serve.into())),
-        Some(Command::Health { listen }) => Invocation::Health(listen),
-        Some(Command::Openapi) => Invocation::OpenApi,
+    Cli::parse().into()
+}
+
+impl From<Cli> for Invocation {
+    fn from(cli: Cli) -> Self {
+        match cli.command {
+            Some(Command::Serve(serve)) => Self::Serve(Box::new((*serve).into())),
+            None => Self::Serve(Box::new(cli.serve.into())),
+            Some(Command::Health { listen }) => Self::Health(listen),
+            Some(Command::Openapi) => Self::OpenApi,
+        }
     }
 }
 
@@ -434,7 +439,10 @@ mod tests {
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        Cli::try_parse_from([&["tidegate"], line].concat()).map(|cli| Config::from(cli.serve))
+        match Cli::try_parse_from([&["tidegate"], line].concat())?.into() {
+            Invocation::Serve(config) => Ok(*config),
+            other => panic!("{line:?} is {other:?}"),
+        }
     }
 
     #[test]

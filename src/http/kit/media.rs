@@ -254,8 +254,8 @@ mod tests {
             assert_eq!(negotiate(Some(format.name()), &headers, ALL).ok(), Some(*format));
         }
         let refused = negotiate(Some("xml"), &headers, ALL).expect_err("not offered");
-        assert_eq!(refused.code(), Code::NotAcceptable);
-        assert!(refused.to_json("").contains(r#""formats":["json","ndjson","values","sse"]"#));
+        assert_eq!(refused.code(), Code::InvalidParameter);
+        assert!(refused.to_json("").contains(r#""allowed":["json","ndjson","values","sse"]"#));
         assert!(negotiate(Some("sse"), &headers, &[Format::Json]).is_err());
     }
 
