@@ -188,6 +188,7 @@ struct Streams {
 }
 
 #[derive(Debug, Args)]
+#[allow(rustdoc::bare_urls)] // these comments are the help text
 struct Names {
     /// A name that may stand in `Host`, beside loopback and the addresses listened on (repeatable, or comma-separated)
     #[arg(long, env = "TIDEGATE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',', value_parser = host_name)]
