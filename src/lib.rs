@@ -11,9 +11,9 @@
 //!  http::native  http::ops                  ways to speak, blind to each other
 //!  http::kit                                what every way of speaking shares
 //!  broker                                   what the gateway does, free of HTTP
-//!  log                                      partition logs: append, read, wait, keep short
+//!  log  groups                              partition logs: append, read, wait, keep short · consumer groups
 //!  store  segments                          SQL tables · segment files
-//!  model  tasks  telemetry                  vocabulary · task lifecycle · logging
+//!  model  signal  tasks  telemetry          vocabulary · waking who waits · task lifecycle · logging
 //! ```
 //!
 //! # A record's way down
@@ -34,10 +34,12 @@ pub mod app;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod groups;
 pub mod http;
 pub mod log;
 pub mod model;
 pub mod segments;
+pub mod signal;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;

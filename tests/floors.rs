@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 /// Bottom first. Modules in one row do not see each other.
 const FLOORS: &[&[&str]] = &[
-    &["model", "tasks", "telemetry"],
+    &["model", "signal", "tasks", "telemetry"],
     &["store", "segments"],
-    &["log"],
+    &["log", "groups"],
     &["broker"],
     &["http::kit"],
     &["http::native", "http::ops"],

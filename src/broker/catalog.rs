@@ -7,10 +7,10 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 
 use crate::broker::partitioner::RoundRobin;
-use crate::log::signal::KeyedWaiters;
-use crate::log::signal::Signal;
 use crate::model::name::TopicName;
 use crate::model::topic::Topic;
+use crate::signal::KeyedWaiters;
+use crate::signal::Signal;
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::tasks;

@@ -14,7 +14,6 @@ use crate::broker::reader::ReadTopic;
 use crate::broker::reader::Reader;
 use crate::broker::reader::cursor_of;
 use crate::broker::reader::join;
-use crate::log::signal::Signal;
 use crate::model::batch::RecordBatch;
 use crate::model::cursor::Cursor;
 use crate::model::cursor::CursorError;
@@ -23,6 +22,7 @@ use crate::model::cursor::Next;
 use crate::model::name::TopicName;
 use crate::model::position::Position;
 use crate::model::topic::Topic;
+use crate::signal::Signal;
 
 /// Where a read begins.
 #[derive(Debug, Clone)]

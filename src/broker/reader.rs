@@ -11,7 +11,6 @@ use crate::broker::handle::Broker;
 use crate::broker::partitioner::partition_of_key;
 use crate::log::ReadError;
 use crate::log::partition::Partition;
-use crate::log::signal::Signal;
 use crate::model::batch::RecordBatch;
 use crate::model::codec::RecordRef;
 use crate::model::cursor::Cursor;
@@ -19,6 +18,7 @@ use crate::model::cursor::Identity;
 use crate::model::cursor::Next;
 use crate::model::name::TopicName;
 use crate::model::topic::Topic;
+use crate::signal::Signal;
 
 /// Bytes asked of the log at once. A page of many small reads would pay for each.
 const READ_BYTES: usize = 1 << 20;

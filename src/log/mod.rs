@@ -6,7 +6,6 @@ pub mod partition;
 mod reader;
 mod retention;
 mod shelf;
-pub mod signal;
 mod tail;
 
 use std::sync::Arc;

@@ -13,12 +13,12 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use crate::log::signal::KeyedWaiters;
-use crate::log::signal::Signal;
-use crate::log::signal::Waiters;
 use crate::model::batch::RecordBatch;
 use crate::model::topic::LogBounds;
 use crate::model::topic::PartitionId;
+use crate::signal::KeyedWaiters;
+use crate::signal::Signal;
+use crate::signal::Waiters;
 
 /// A partition that somebody reads or writes.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod codec;
 pub mod cursor;
+pub mod group;
 pub mod limits;
 pub mod name;
 pub mod position;

@@ -41,41 +41,56 @@ fn check(text: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// The name of a topic. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicName(Arc<str>);
+macro_rules! names {
+    ($($(#[$about:meta])* $name:ident;)*) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+            pub struct $name(Arc<str>);
 
-impl TopicName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+            impl $name {
+                /// The name as text.
+                pub fn as_str(&self) -> &str {
+                    &self.0
+                }
+            }
+
+            impl FromStr for $name {
+                type Err = NameError;
+
+                fn from_str(text: &str) -> Result<Self, NameError> {
+                    check(text).map(|()| Self(Arc::from(text)))
+                }
+            }
+
+            impl Borrow<str> for $name {
+                fn borrow(&self) -> &str {
+                    &self.0
+                }
+            }
+
+            impl fmt::Display for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(&self.0)
+                }
+            }
+
+            impl fmt::Debug for $name {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    write!(f, "`{}`", self.0)
+                }
+            }
+        )*
+    };
 }
 
-impl FromStr for TopicName {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        check(text).map(|()| Self(Arc::from(text)))
-    }
-}
-
-impl Borrow<str> for TopicName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for TopicName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for TopicName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.0)
-    }
+names! {
+    /// The name of a topic. Cheap to clone.
+    TopicName;
+    /// The name of a consumer group. Cheap to clone.
+    GroupName;
+    /// The name that a consumer bears in its group. Cheap to clone.
+    MemberName;
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::model::topic::Topic;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
 use crate::store::error::StoreError;
+use crate::store::group_contract::GroupStore;
 
 /// What came of making a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,4 +169,4 @@ pub trait Upkeep: Send + Sync + 'static {
 }
 
 /// All of it.
-pub trait Store: TopicStore + LogStore + Upkeep {}
+pub trait Store: TopicStore + LogStore + GroupStore + Upkeep {}

@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod error;
 mod gather;
+pub mod group_contract;
 mod options;
 mod sqlite;
 

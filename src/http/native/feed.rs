@@ -19,10 +19,10 @@ use crate::http::kit::fanout::Ring;
 use crate::http::native::frames::Ending;
 use crate::http::native::frames::StreamFormat;
 use crate::http::native::pulse::Pulse;
-use crate::log::signal::Signal;
 use crate::model::cursor::Cursor;
 use crate::model::name::TopicName;
 use crate::model::position::Position;
+use crate::signal::Signal;
 use crate::tasks::Tasks;
 
 /// Feeds at once; beyond it, subscribers are served one by one.

@@ -7,8 +7,8 @@ use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::log::signal::Signal;
-use crate::log::signal::Waiters;
+use crate::signal::Signal;
+use crate::signal::Waiters;
 use crate::tasks::Tasks;
 
 /// Raises signals at a fixed interval, and at once when the node begins to shut down. A clone is the same pulse.

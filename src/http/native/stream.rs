@@ -29,8 +29,8 @@ use crate::http::native::feed::Selection;
 use crate::http::native::frames::Ending;
 use crate::http::native::frames::StreamFormat;
 use crate::http::native::pulse::Pulse;
-use crate::log::signal::Signal;
 use crate::model::cursor::Cursor;
+use crate::signal::Signal;
 
 /// History is sent in pieces of this size.
 const PIECE: PageLimit = PageLimit { records: 10_000, bytes: 256 << 10 };

@@ -1,0 +1,1 @@
+//! Consumer groups: who is to hold what (pure), and the calls of members on their way to the store.
