@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::groups;
 use crate::http;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
@@ -41,7 +42,9 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let store = store::open(&config.store).await?;
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
     let logs = log::start(Arc::clone(&store), segments, &config.log, &workers);
-    let broker = Broker::new(Arc::clone(&store), logs.clone(), config.http.limits.clone(), config.broker);
+    let groups = groups::start(Arc::clone(&store), &workers);
+    let broker = Broker::new(Arc::clone(&store), logs.clone(), groups, config.http.limits.clone(), config.broker);
+    broker.keep_groups(&workers);
     let api = Api::new(broker.clone(), config.native, draining.clone(), &workers);
 
     let limits = Arc::new(config.http.limits.clone());

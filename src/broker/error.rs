@@ -3,7 +3,9 @@
 
 use crate::log::AppendError;
 use crate::log::ReadError;
-use crate::model::cursor::Cursor;
+use crate::model::group::GroupPartition;
+use crate::model::name::GroupName;
+use crate::model::name::MemberName;
 use crate::model::name::TopicName;
 use crate::model::topic::Topic;
 use crate::store::contract::Refused;
@@ -22,6 +24,17 @@ pub struct Unreadable {
     pub log_start_offset: u64,
     /// One past the last record.
     pub high_watermark: u64,
+}
+
+/// A partition as its group has it, with the name of its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPartition {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: u32,
+    /// How its group has it.
+    pub state: GroupPartition,
 }
 
 /// Why an operation was not done.
@@ -70,12 +83,12 @@ pub enum Error {
     #[error("{0}")]
     InvalidCursor(String),
     /// Retention has passed a position. `cursor` goes on behind the gap.
-    #[error("records from the requested position on are no longer kept: go on with `cursor`")]
+    #[error("records at the requested position are no longer kept: `partitions` says from where on they are")]
     OffsetExpired {
         /// Where, and what is kept.
         partitions: Vec<Unreadable>,
-        /// The same position with each gap left out.
-        cursor: Box<Cursor>,
+        /// The same position with each gap left out, as a cursor, where the call was about a position to go on from.
+        cursor: Option<String>,
     },
     /// A position lies beyond the end.
     #[error("the requested position is beyond the high watermark")]
@@ -87,8 +100,70 @@ pub enum Error {
         topic: TopicName,
         /// Its partitions now, with the offsets that were asked of the former ones.
         partitions: Vec<Unreadable>,
-        /// The beginning of the new topic, and the same position in the others.
-        cursor: Box<Cursor>,
+        /// The beginning of the new topic and the same position in the others, as a cursor.
+        cursor: String,
+    },
+    /// No consumer group of that name.
+    #[error("there is no group `{0}`")]
+    UnknownGroup(GroupName),
+    /// The group has no such member.
+    #[error("group `{group}` has no member `{member}`: join it by a poll without `cursor`")]
+    UnknownMember {
+        /// The group.
+        group: GroupName,
+        /// The name asked for.
+        member: MemberName,
+    },
+    /// Another run of the member has taken over.
+    #[error(
+        "member `{member}` is in epoch {current}, not in this one: nothing was committed; poll without `cursor` to take over"
+    )]
+    StaleEpoch {
+        /// The member.
+        member: MemberName,
+        /// The epoch of its present run.
+        current: u64,
+        /// What the call was about.
+        partitions: Vec<NamedPartition>,
+    },
+    /// The member's run was ended, or it does not hold what it would commit.
+    #[error(
+        "member `{member}` has lost its lease on what this call is about: nothing was committed; poll without `cursor`"
+    )]
+    LeaseLost {
+        /// The member.
+        member: MemberName,
+        /// What the call was about.
+        partitions: Vec<NamedPartition>,
+    },
+    /// Committed offsets would go back.
+    #[error(
+        "committed offsets would go back, so nothing was committed: to read again on purpose, reset the group's offsets"
+    )]
+    OffsetRegression(Vec<NamedPartition>),
+    /// Members stand in the way.
+    #[error("group `{group}` is active: stop its members, or use `force`")]
+    GroupActive {
+        /// The group.
+        group: GroupName,
+        /// What they hold of what this is about.
+        partitions: Vec<NamedPartition>,
+    },
+    /// The group has as many members as it may have.
+    #[error("a group may have {limit} members, and `{group}` has")]
+    TooManyMembers {
+        /// The group.
+        group: GroupName,
+        /// The bound.
+        limit: usize,
+    },
+    /// The topics that a group reads have too many partitions together.
+    #[error("the topics of group `{group}` may have {limit} partitions together: subscribe to fewer")]
+    TooManyGroupPartitions {
+        /// The group.
+        group: GroupName,
+        /// The bound.
+        limit: usize,
     },
     /// The idempotency key came with another request.
     #[error("this Idempotency-Key was used with another request: use a new key for a new request")]

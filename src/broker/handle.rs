@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use crate::broker::catalog::Catalog;
 use crate::broker::error::Error;
+use crate::broker::groups::keeper::Presences;
+use crate::broker::groups::slots::Slots;
+use crate::groups::Groups;
 use crate::log::Logs;
 use crate::model::limits::Limits;
 use crate::store::contract::Store;
@@ -33,16 +36,20 @@ pub struct Broker {
 struct Inner {
     store: Arc<dyn Store>,
     logs: Logs,
+    groups: Groups,
     catalog: Catalog,
+    slots: Slots,
+    presences: Presences,
     limits: Limits,
     options: Options,
 }
 
 impl Broker {
-    /// A broker over logs that run.
-    pub fn new(store: Arc<dyn Store>, logs: Logs, limits: Limits, options: Options) -> Self {
+    /// A broker over logs and groups that run.
+    pub fn new(store: Arc<dyn Store>, logs: Logs, groups: Groups, limits: Limits, options: Options) -> Self {
         let catalog = Catalog::new(Arc::clone(&store));
-        Self { inner: Arc::new(Inner { store, logs, catalog, limits, options }) }
+        let (slots, presences) = (Slots::default(), Presences::default());
+        Self { inner: Arc::new(Inner { store, logs, groups, catalog, slots, presences, limits, options }) }
     }
 
     pub(super) fn store(&self) -> Arc<dyn Store> {
@@ -51,6 +58,18 @@ impl Broker {
 
     pub(super) fn logs(&self) -> &Logs {
         &self.inner.logs
+    }
+
+    pub(super) fn groups(&self) -> &Groups {
+        &self.inner.groups
+    }
+
+    pub(super) fn slots(&self) -> &Slots {
+        &self.inner.slots
+    }
+
+    pub(super) fn presences(&self) -> &Presences {
+        &self.inner.presences
     }
 
     pub(super) fn catalog(&self) -> &Catalog {

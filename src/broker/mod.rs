@@ -2,6 +2,7 @@
 
 mod catalog;
 pub mod error;
+pub mod groups;
 mod handle;
 pub mod partitioner;
 mod positions;

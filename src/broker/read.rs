@@ -185,7 +185,7 @@ impl Broker {
             return Ok(Error::InvalidCursor("the topics of this cursor are no more: begin with `from`".to_owned()));
         };
         let cursor = cursor_of(&topics, positions, cursor.listed, 0);
-        Ok(Error::TopicRecreated { topic, partitions, cursor: Box::new(cursor) })
+        Ok(Error::TopicRecreated { topic, partitions, cursor: cursor.to_string() })
     }
 
     /// The batch that holds one record.

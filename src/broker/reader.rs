@@ -370,39 +370,39 @@ impl Reader {
     /// # Errors
     /// [`Error::OffsetOutOfRange`], [`Error::OffsetExpired`], each with all positions concerned.
     pub fn check_positions(&self) -> Result<(), Error> {
-        let unreadable =
-            |t: usize, partition: &Partition, next| Broker::unreadable(&self.topics[t].name, partition, next);
         let beyond: Vec<Unreadable> = self
             .each()
             .filter(|(_, _, partition, next)| *next > partition.high_watermark())
-            .map(|(t, _, partition, next)| unreadable(t, partition, next))
+            .map(|(t, _, partition, next)| Broker::unreadable(&self.topics[t].name, partition, next))
             .collect();
         if !beyond.is_empty() {
             return Err(Error::OffsetOutOfRange(beyond));
         }
-        let mut cursor = self.cursor.clone();
-        let mut expired = Vec::new();
-        for (t, p, partition, next) in self.each() {
-            if next < partition.log_start_offset() {
-                expired.push(unreadable(t, partition, next));
-                cursor.topics[t].partitions[p].offset = partition.log_start_offset();
-            }
-        }
-        if expired.is_empty() {
+        let (partitions, cursor) = self.behind_gaps();
+        if partitions.is_empty() {
             return Ok(());
         }
-        Err(Error::OffsetExpired { partitions: expired, cursor: Box::new(cursor) })
+        Err(Error::OffsetExpired { partitions, cursor: Some(cursor.to_string()) })
     }
 
     /// Moves behind what retention has dropped, and says what that was.
     pub fn skip_gaps(&mut self) -> Vec<Gap> {
-        match self.check_positions() {
-            Err(Error::OffsetExpired { partitions, cursor }) => {
-                self.cursor = *cursor;
-                partitions
+        let (gaps, cursor) = self.behind_gaps();
+        self.cursor = cursor;
+        gaps
+    }
+
+    /// The stretches that retention has dropped before they were read, and the position behind them.
+    fn behind_gaps(&self) -> (Vec<Gap>, Cursor) {
+        let mut cursor = self.cursor.clone();
+        let mut gaps = Vec::new();
+        for (t, p, partition, next) in self.each() {
+            if next < partition.log_start_offset() {
+                gaps.push(Broker::unreadable(&self.topics[t].name, partition, next));
+                cursor.topics[t].partitions[p].offset = partition.log_start_offset();
             }
-            _ => Vec::new(),
         }
+        (gaps, cursor)
     }
 
     /// What to say of a topic that was deleted under this reader.

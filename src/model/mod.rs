@@ -6,6 +6,7 @@ pub mod codec;
 pub mod cursor;
 pub mod group;
 pub mod limits;
+pub mod member_cursor;
 pub mod name;
 pub mod position;
 pub mod record;

@@ -63,6 +63,12 @@ macro_rules! names {
                 }
             }
 
+            impl AsRef<str> for $name {
+                fn as_ref(&self) -> &str {
+                    &self.0
+                }
+            }
+
             impl Borrow<str> for $name {
                 fn borrow(&self) -> &str {
                     &self.0

@@ -4,6 +4,7 @@ pub mod body;
 pub mod context;
 pub mod fanout;
 pub mod media;
+pub mod page;
 pub mod path;
 pub mod problem;
 pub mod problem_codes;

@@ -1,5 +1,7 @@
 //! The names and numbers that stand in a path, checked before a handler sees them.
 
+use std::str::FromStr;
+
 use axum::extract::FromRequestParts;
 use axum::extract::RawPathParams;
 use axum::http::request::Parts;
@@ -8,6 +10,9 @@ use utoipa::IntoParams;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::whole_number;
+use crate::model::name::GroupName;
+use crate::model::name::MemberName;
+use crate::model::name::NameError;
 use crate::model::name::TopicName;
 
 /// Offsets, counts and times are whole numbers that every JSON reader holds exactly.
@@ -49,12 +54,51 @@ pub struct RecordPath {
     pub offset: u64,
 }
 
+/// `/v1/groups/{group}/…`
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct GroupPath {
+    /// Name of the group.
+    #[param(value_type = String, min_length = 1, max_length = 249, pattern = "^[A-Za-z0-9._-]+$", example = "billing")]
+    pub group: GroupName,
+}
+
+/// `/v1/groups/{group}/members/{member}/…`
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct MemberPath {
+    /// Name of the group.
+    #[param(value_type = String, min_length = 1, max_length = 249, pattern = "^[A-Za-z0-9._-]+$", example = "billing")]
+    pub group: GroupName,
+    /// Name of the member: the consumer's own choice.
+    #[param(value_type = String, min_length = 1, max_length = 249, pattern = "^[A-Za-z0-9._-]+$", example = "worker-1")]
+    pub member: MemberName,
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for TopicPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Raw::of(parts, state).await?;
-        Ok(Self { topic: path.topic()? })
+        Ok(Self { topic: path.name("topic")? })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for GroupPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Raw::of(parts, state).await?;
+        Ok(Self { group: path.name("group")? })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MemberPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Raw::of(parts, state).await?;
+        Ok(Self { group: path.name("group")?, member: path.name("member")? })
     }
 }
 
@@ -63,7 +107,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PartitionPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Raw::of(parts, state).await?;
-        Ok(Self { topic: path.topic()?, partition: path.partition()? })
+        Ok(Self { topic: path.name("topic")?, partition: path.partition()? })
     }
 }
 
@@ -73,7 +117,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordPath {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Raw::of(parts, state).await?;
         let offset = whole_number("offset", path.get("offset"), 0..=INTEGER_MAX)?;
-        Ok(Self { topic: path.topic()?, partition: path.partition()?, offset })
+        Ok(Self { topic: path.name("topic")?, partition: path.partition()?, offset })
     }
 }
 
@@ -91,11 +135,10 @@ impl Raw {
         self.0.iter().find_map(|(key, value)| (key == name).then_some(value)).unwrap_or_default()
     }
 
-    fn topic(&self) -> Result<TopicName, Problem> {
-        let given = self.get("topic");
-        given
-            .parse()
-            .map_err(|error| Problem::new(Code::InvalidName, format!("`topic`: {error}.")).with("parameter", "topic"))
+    fn name<N: FromStr<Err = NameError>>(&self, segment: &'static str) -> Result<N, Problem> {
+        let refused =
+            |error| Problem::new(Code::InvalidName, format!("`{segment}`: {error}.")).with("parameter", segment);
+        self.get(segment).parse().map_err(refused)
     }
 
     fn partition(&self) -> Result<u32, Problem> {

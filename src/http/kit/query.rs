@@ -88,14 +88,7 @@ impl<'a> Query<'a> {
     /// # Errors
     /// `invalid_parameter` if it is no whole number or below `minimum`.
     pub fn at_most(&self, name: &'static str, minimum: u64, maximum: u64) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.literal(name) else { return Ok(None) };
-        let digits_only = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if digits_only && text.len() > 1 && !text.starts_with('0') && text.parse::<u64>().is_err() {
-            return Ok(Some(maximum)); // so many digits are more than any bound
-        }
-        let asked =
-            whole_number(name, &text, minimum..=u64::MAX).map_err(|_| out_of_bounds(name, &(minimum..=maximum)))?;
-        Ok(Some(asked.min(maximum)))
+        self.literal(name).map(|text| lowered(name, &text, minimum, maximum)).transpose()
     }
 
     /// `true` or `false`; without the parameter false.
@@ -142,6 +135,19 @@ pub fn whole_number(name: &'static str, text: &str, bounds: RangeInclusive<u64>)
         Ok(number) if canonical && bounds.contains(&number) => Ok(number),
         _ => Err(out_of_bounds(name, &bounds)),
     }
+}
+
+/// A whole number that is lowered to `maximum` if it is beyond it.
+///
+/// # Errors
+/// `invalid_parameter` if it is no whole number or below `minimum`.
+pub fn lowered(name: &'static str, text: &str, minimum: u64, maximum: u64) -> Result<u64, Problem> {
+    let digits_only = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits_only && text.len() > 1 && !text.starts_with('0') && text.parse::<u64>().is_err() {
+        return Ok(maximum); // so many digits are more than any bound
+    }
+    let asked = whole_number(name, text, minimum..=u64::MAX).map_err(|_| out_of_bounds(name, &(minimum..=maximum)))?;
+    Ok(asked.min(maximum))
 }
 
 /// A refusal of a parameter's value, naming it.

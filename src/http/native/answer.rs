@@ -23,8 +23,10 @@ use crate::http::native::render::RecordWriter;
 use crate::http::native::render::write_value;
 use crate::model::cursor::Cursor;
 
-const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate-cursor");
-const TIDEGATE_AT_TAIL: HeaderName = HeaderName::from_static("tidegate-at-tail");
+/// Where to go on.
+pub const TIDEGATE_CURSOR: HeaderName = HeaderName::from_static("tidegate-cursor");
+/// Whether that is the end for now.
+pub const TIDEGATE_AT_TAIL: HeaderName = HeaderName::from_static("tidegate-at-tail");
 
 /// A dump is sent in pieces of this size.
 const PIECE: PageLimit = PageLimit { records: 100_000, bytes: 1 << 20 };
@@ -116,13 +118,15 @@ fn object(reader: &Reader, page: &Page, at_tail: bool, lag: Option<u64>) -> Vec<
     out
 }
 
-fn lines(format: Format, reader: &Reader, page: &Page) -> Vec<u8> {
+/// The records of a page, one a line.
+pub fn lines(format: Format, reader: &Reader, page: &Page) -> Vec<u8> {
     let mut out = Vec::with_capacity(capacity(page));
     write_records(format, reader, page, &mut out);
     out
 }
 
-fn write_records(format: Format, reader: &Reader, page: &Page, out: &mut Vec<u8>) {
+/// The records of a page: with commas between them as JSON, else one a line.
+pub fn write_records(format: Format, reader: &Reader, page: &Page, out: &mut Vec<u8>) {
     let mut first = true;
     for slice in &page.slices {
         let partition = reader.cursor().topics[slice.topic].partitions[slice.place].partition;

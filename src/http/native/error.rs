@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::broker::error::Error;
+use crate::broker::error::NamedPartition;
 use crate::broker::error::Unreadable;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::native::refusal::Refusal;
 use crate::http::native::refusal::RefusalKind;
 use crate::http::native::topic_bodies::TopicBody;
-use crate::model::cursor::Cursor;
+use crate::model::name::MemberName;
 
 /// How long a client waits before it comes back to a gateway that is busy.
 const BUSY: Duration = Duration::from_secs(1);
@@ -67,13 +68,30 @@ impl From<Error> for Problem {
             Error::TooManyPartitions { limit, .. } => problem(Code::TooManyPartitions).with("limit", limit),
             Error::InvalidCursor(_) => problem(Code::InvalidCursor),
             Error::OffsetExpired { partitions, cursor } => {
-                go_on(with_positions(problem(Code::OffsetExpired), &partitions), &cursor)
+                let problem = with_positions(problem(Code::OffsetExpired), &partitions);
+                cursor.iter().fold(problem, |problem, cursor| go_on(problem, cursor))
             }
             Error::TopicRecreated { topic, partitions, cursor } => {
                 let problem = with_positions(problem(Code::TopicRecreated), &partitions);
                 go_on(problem.with("topic", topic.as_str()), &cursor)
             }
             Error::OffsetOutOfRange(partitions) => with_positions(problem(Code::OffsetOutOfRange), &partitions),
+            Error::UnknownGroup(name) => problem(Code::UnknownGroup).with("group", name.as_str()),
+            Error::UnknownMember { group, member } => {
+                problem(Code::UnknownMember).with("group", group.as_str()).with("member", member.as_str())
+            }
+            Error::StaleEpoch { current, partitions, .. } => {
+                problem(Code::StaleEpoch).with("current_epoch", current).with("partitions", concerned(&partitions))
+            }
+            Error::LeaseLost { partitions, .. } => problem(Code::LeaseLost).with("partitions", concerned(&partitions)),
+            Error::OffsetRegression(partitions) => {
+                problem(Code::OffsetRegression).with("partitions", concerned(&partitions))
+            }
+            Error::GroupActive { partitions, .. } => {
+                problem(Code::GroupActive).with("partitions", concerned(&partitions))
+            }
+            Error::TooManyMembers { limit, .. } => problem(Code::QuotaExceeded).with("limit", limit),
+            Error::TooManyGroupPartitions { limit, .. } => problem(Code::TooManyPartitions).with("limit", limit),
             Error::IdempotencyKeyReused => problem(Code::IdempotencyKeyReused),
             Error::Overloaded => problem(Code::Overloaded).retry_after(BUSY),
             Error::Draining => problem(Code::Draining).retry_after(BUSY),
@@ -83,6 +101,37 @@ impl From<Error> for Problem {
             Error::Internal(_) => problem(Code::Internal),
         }
     }
+}
+
+/// How a problem is told to one who asked for an event stream: a browser's `EventSource` gives up for ever on any status
+/// but 200, and only what lasts may have that effect.
+pub fn for_stream(problem: impl Into<Problem>) -> Problem {
+    let problem = problem.into();
+    let passing = matches!(problem.code(), Code::Overloaded | Code::DatabaseUnavailable | Code::Draining);
+    if passing { problem.as_event_stream() } else { problem }
+}
+
+/// A partition as its group has it, as it is told to one who was refused because of it.
+#[derive(Debug, Serialize)]
+struct ConcernedBody<'a> {
+    topic: &'a str,
+    partition: u32,
+    current_epoch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<u64>,
+}
+
+fn concerned(partitions: &[NamedPartition]) -> Vec<ConcernedBody<'_>> {
+    let body = |named: &'_ NamedPartition| ConcernedBody {
+        topic: named.topic.as_str(),
+        partition: named.partition,
+        current_epoch: named.state.epoch,
+        owner: named.state.owner.as_ref().map(MemberName::as_str),
+        next_offset: named.state.committed,
+    };
+    partitions.iter().map(body).collect()
 }
 
 fn with_positions(problem: Problem, partitions: &[Unreadable]) -> Problem {
@@ -95,14 +144,15 @@ fn with_positions(problem: Problem, partitions: &[Unreadable]) -> Problem {
 }
 
 /// The way on behind what is gone. The call that meets it adds the `Link`, which repeats its query.
-fn go_on(problem: Problem, cursor: &Cursor) -> Problem {
-    problem.with("cursor", cursor.to_string())
+fn go_on(problem: Problem, cursor: &str) -> Problem {
+    problem.with("cursor", cursor)
 }
 
 /// Where to go on behind what is gone, if there is something.
-pub fn way_on(error: &Error) -> Option<&Cursor> {
+pub fn way_on(error: &Error) -> Option<&str> {
     match error {
-        Error::OffsetExpired { cursor, .. } | Error::TopicRecreated { cursor, .. } => Some(cursor),
+        Error::OffsetExpired { cursor, .. } => cursor.as_deref(),
+        Error::TopicRecreated { cursor, .. } => Some(cursor),
         _ => None,
     }
 }

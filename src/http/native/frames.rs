@@ -1,6 +1,13 @@
 //! What streams are made of: records, gaps, signs of life and endings as server-sent events (WHATWG HTML §9.2) or as
 //! NDJSON lines.
 
+use std::fmt::Display;
+
+use axum::body::Body;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::header;
+use axum::response::Response;
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -8,6 +15,7 @@ use crate::broker::error::Error;
 use crate::broker::error::Unreadable;
 use crate::broker::reader::Page;
 use crate::broker::reader::Reader;
+use crate::http::kit::media::Format;
 use crate::http::kit::problem::Problem;
 use crate::http::native::render::RecordWriter;
 use crate::http::native::render::write_value;
@@ -48,7 +56,26 @@ struct GapBody<'a> {
     log_start_offset: u64,
 }
 
+/// The head of an endless answer.
+pub fn stream_head(format: StreamFormat) -> Response {
+    let mut response = Response::new(Body::empty());
+    let head = response.headers_mut();
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    // Proxies neither change nor hold back what is marked so.
+    head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    head.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
 impl StreamFormat {
+    /// The `Content-Type` of an answer.
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Sse => Format::Sse.media_type(),
+            Self::Ndjson | Self::Values => Format::Ndjson.media_type(),
+        }
+    }
+
     /// The records of a page. `before` is the reader's position before it, and becomes the position after it.
     pub fn records(self, reader: &Reader, page: &Page, before: &mut Cursor) -> Bytes {
         let size: usize = page.slices.iter().map(|slice| slice.batch.bytes().len()).sum();
@@ -84,7 +111,7 @@ impl StreamFormat {
     }
 
     /// What opens a stream: the position, so that one that is cut before its first event resumes.
-    pub fn opening(self, position: &Cursor) -> Bytes {
+    pub fn opening(self, position: &impl Display) -> Bytes {
         match self {
             Self::Sse => Bytes::from(format!("retry: {RETRY_MS}\nid: {position}\n\n")),
             Self::Ndjson | Self::Values => Bytes::new(),
@@ -92,7 +119,7 @@ impl StreamFormat {
     }
 
     /// A sign of life that fires nothing in a browser, and moves the last event id.
-    pub fn heartbeat(self, position: &Cursor) -> Bytes {
+    pub fn heartbeat(self, position: &impl Display) -> Bytes {
         match self {
             Self::Sse => Bytes::from(format!("id: {position}\n\n")),
             Self::Ndjson | Self::Values => Bytes::from_static(b"\n"),
@@ -100,7 +127,7 @@ impl StreamFormat {
     }
 
     /// What retention dropped before it was read; `position` is behind it.
-    pub fn gaps(self, gaps: &[Unreadable], position: &Cursor) -> Bytes {
+    pub fn gaps(self, gaps: &[Unreadable], position: &impl Display) -> Bytes {
         let mut out = String::new();
         for gap in gaps {
             let body = GapBody {

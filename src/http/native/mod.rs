@@ -7,6 +7,7 @@ pub mod envelope;
 pub mod error;
 pub mod feed;
 pub mod frames;
+pub mod groups;
 pub mod headers;
 pub mod json_text;
 pub mod lines;
@@ -35,5 +36,9 @@ pub use crate::http::native::state::Options;
 
 /// All calls of this API.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().merge(topics::routes()).merge(produce::routes()).merge(records::routes())
+    OpenApiRouter::new()
+        .merge(topics::routes())
+        .merge(produce::routes())
+        .merge(records::routes())
+        .merge(groups::routes())
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::Uri;
@@ -24,12 +23,13 @@ use crate::http::kit::path::PartitionPath;
 use crate::http::kit::path::RecordPath;
 use crate::http::kit::path::TopicPath;
 use crate::http::kit::problem::Problem;
-use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::Query;
 use crate::http::native::answer;
+use crate::http::native::error::for_stream;
 use crate::http::native::error::way_on;
 use crate::http::native::feed::Selection;
 use crate::http::native::frames::StreamFormat;
+use crate::http::native::frames::stream_head;
 use crate::http::native::read_docs::PartitionReadParams;
 use crate::http::native::read_docs::ReadAnswer;
 use crate::http::native::read_docs::ReadParams;
@@ -106,14 +106,12 @@ async fn read_partition(
 async fn read(api: &Api, context: &Context, scope: Scope, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let read = ReadQuery::parse(scope, uri.query(), headers, &api.limits)?;
     answer(api, context, &read, headers).await.map_err(|error| {
-        let link = way_on(&error).and_then(|cursor| answer::link(&read, &cursor.to_string()));
+        let link = way_on(&error).and_then(|cursor| answer::link(&read, cursor));
         let mut problem = Problem::from(error);
         if let Some(link) = link {
             problem = problem.header(header::LINK, link);
         }
-        // A browser's EventSource gives up for ever on any status but 200; only what lasts may have that effect.
-        let passing = matches!(problem.code(), Code::Overloaded | Code::DatabaseUnavailable | Code::Draining);
-        if read.format == Format::Sse && passing { problem.as_event_stream() } else { problem }
+        if read.format == Format::Sse { for_stream(problem) } else { problem }
     })
 }
 
@@ -150,12 +148,7 @@ async fn endless(
     reader: Reader,
     format: StreamFormat,
 ) -> Result<Response, Error> {
-    let mut response = Response::new(Body::empty());
-    let head = response.headers_mut();
-    head.insert(header::CONTENT_TYPE, HeaderValue::from_static(read.format.media_type()));
-    // Proxies neither change nor hold back what is marked so.
-    head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-    head.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    let mut response = stream_head(format);
     if context.head_only {
         return Ok(response);
     }

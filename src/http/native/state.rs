@@ -51,7 +51,8 @@ impl Api {
         let limits = Arc::new(broker.limits().clone());
         let pulse = Pulse::start(options.heartbeat, draining.clone(), tasks);
         let feeds = Feeds::new(broker.clone(), pulse.clone(), draining.clone(), tasks.clone());
-        let streams = Arc::new(Streams { broker: broker.clone(), pulse, draining: draining.clone() });
+        let streams =
+            Arc::new(Streams { broker: broker.clone(), pulse, draining: draining.clone(), tasks: tasks.clone() });
         Self { broker, limits, draining, options: Arc::new(options), feeds, streams }
     }
 }

@@ -31,6 +31,7 @@ use crate::http::native::frames::StreamFormat;
 use crate::http::native::pulse::Pulse;
 use crate::model::cursor::Cursor;
 use crate::signal::Signal;
+use crate::tasks::Tasks;
 
 /// History is sent in pieces of this size.
 const PIECE: PageLimit = PageLimit { records: 10_000, bytes: 256 << 10 };
@@ -44,6 +45,8 @@ pub struct Streams {
     pub pulse: Pulse,
     /// Cancelled when the node begins to shut down.
     pub draining: CancellationToken,
+    /// Runs what is left to do when a stream ends.
+    pub tasks: Tasks,
 }
 
 /// The body of an endless answer.

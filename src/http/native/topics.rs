@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
@@ -10,15 +9,12 @@ use axum::http::Uri;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use percent_encoding::NON_ALPHANUMERIC;
-use percent_encoding::utf8_percent_encode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::kit::body;
 use crate::http::kit::body::OptionalJson;
+use crate::http::kit::page::PageQuery;
 use crate::http::kit::path::PartitionPath;
 use crate::http::kit::path::TopicPath;
 use crate::http::kit::problem::Problem;
@@ -39,11 +35,6 @@ use crate::model::name::NAME_BYTES_MAX;
 use crate::model::name::TopicName;
 use crate::model::position::Position;
 use crate::model::topic::Topic;
-
-/// Topics of a page, if the caller does not say.
-const LIMIT_DEFAULT: u64 = 100;
-/// Topics of a page at most (api.md §0).
-const LIMIT_MAX: u64 = 1000;
 
 const LOG_START_OFFSET: HeaderName = HeaderName::from_static("tidegate-log-start-offset");
 const HIGH_WATERMARK: HeaderName = HeaderName::from_static("tidegate-high-watermark");
@@ -114,42 +105,12 @@ async fn list_topics(State(api): State<Api>, uri: Uri) -> Result<Response, Probl
     if prefix.len() > NAME_BYTES_MAX {
         return Err(invalid("prefix", format!("`prefix` has at most {NAME_BYTES_MAX} bytes, as a name has.")));
     }
-    let limit = query.at_most("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
-    let limit = usize::try_from(limit).expect("at most 1000");
-    let after = query.get("page_token").map(from_page_token).transpose()?;
+    let page = PageQuery::<TopicName>::of(&query)?;
     // One more than is shown tells whether there is a next page.
-    let mut topics = api.broker.topics(prefix, after.as_ref().map(TopicName::as_str), limit + 1).await?;
-    let more = topics.len() > limit;
-    topics.truncate(limit);
-    let token = topics.last().filter(|_| more).map(|topic| URL_SAFE_NO_PAD.encode(topic.name.as_str()));
-    let mut headers = HeaderMap::new();
-    if let Some(token) = &token {
-        headers.insert(header::LINK, next_page(prefix, query.get("limit"), token));
-    }
-    let body = TopicListBody { topics: topics.iter().map(TopicBody::from).collect(), next_page_token: token };
+    let mut topics = api.broker.topics(prefix, page.after(), page.limit + 1).await?;
+    let (next_page_token, headers) = page.cut(&mut topics, |topic: &Topic| topic.name.as_str(), &["prefix"]);
+    let body = TopicListBody { topics: topics.iter().map(TopicBody::from).collect(), next_page_token };
     Ok((headers, Json(body)).into_response())
-}
-
-/// The name after which a page begins.
-fn from_page_token(token: &str) -> Result<TopicName, Problem> {
-    let name = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    name.and_then(|name| name.parse().ok())
-        .ok_or_else(|| invalid("page_token", "`page_token` is the `next_page_token` of a page, as it came."))
-}
-
-/// The link to the next page: the same query with another token.
-fn next_page(prefix: &str, limit: Option<&str>, token: &str) -> HeaderValue {
-    let mut link = String::from("<?");
-    for (name, value) in [("prefix", Some(prefix).filter(|prefix| !prefix.is_empty())), ("limit", limit)] {
-        if let Some(value) = value {
-            link.push_str(name);
-            link.push('=');
-            link.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
-            link.push('&');
-        }
-    }
-    link.push_str(&format!("page_token={token}>; rel=\"next\""));
-    HeaderValue::try_from(link).expect("what is escaped is a header value")
 }
 
 /// Describe a topic

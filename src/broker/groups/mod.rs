@@ -1,0 +1,11 @@
+//! Consumer groups as the gateway offers them: membership, polling, commits, lag, resets.
+
+pub mod admin;
+pub mod describe;
+pub mod keeper;
+pub mod membership;
+pub mod offsets;
+pub mod poll;
+mod refusal;
+pub mod session;
+pub(super) mod slots;

@@ -1,0 +1,159 @@
+//! Commits and signs of life, by members that keep track themselves.
+
+use std::sync::Arc;
+
+use crate::broker::error::Error;
+use crate::broker::error::NamedPartition;
+use crate::broker::error::Unreadable;
+use crate::broker::groups::session::positions;
+use crate::broker::handle::Broker;
+use crate::groups::Urgency;
+use crate::log::partition::Partition;
+use crate::model::group::GroupPartition;
+use crate::model::member_cursor::MemberCursor;
+use crate::model::member_cursor::Returned;
+use crate::model::name::GroupName;
+use crate::model::name::MemberName;
+use crate::model::name::TopicName;
+use crate::model::topic::PartitionId;
+use crate::store::group_contract::Commit;
+use crate::store::group_contract::NamedOffset;
+use crate::store::group_contract::Step;
+use crate::store::group_contract::Stepped;
+
+/// An offset that a caller names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetToCommit {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: u32,
+    /// The next record to read.
+    pub next_offset: u64,
+    /// A text to keep beside it.
+    pub metadata: Option<String>,
+}
+
+impl Broker {
+    /// Commits all before a cursor, or nothing. What is committed already stays.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCursor`], [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`],
+    /// [`Error::LeaseLost`].
+    pub async fn commit_cursor(
+        &self,
+        group: &GroupName,
+        member: &MemberName,
+        cursor: MemberCursor,
+    ) -> Result<Vec<NamedPartition>, Error> {
+        let cursor = self.check_cursor(group, member, cursor).await?;
+        let mut beyond = Vec::new();
+        for (id, returned) in &cursor.partitions {
+            if let Some((topic, partition)) = self.open_partition(*id).await?
+                && returned.next_offset > partition.high_watermark()
+            {
+                beyond.push(Self::unreadable(&topic, &partition, returned.next_offset));
+            }
+        }
+        if !beyond.is_empty() {
+            return Err(Error::OffsetOutOfRange(beyond));
+        }
+        self.commit(group, member, cursor.epoch, Commit::Cursor(positions(&cursor))).await
+    }
+
+    /// Commits offsets by name, all or none.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`], [`Error::UnknownPartition`]; [`Error::OffsetOutOfRange`] beyond the high watermark,
+    /// [`Error::OffsetExpired`] below the log start, [`Error::OffsetRegression`]; as [`Broker::commit_cursor`].
+    pub async fn commit_offsets(
+        &self,
+        group: &GroupName,
+        member: &MemberName,
+        epoch: u64,
+        offsets: Vec<OffsetToCommit>,
+    ) -> Result<Vec<NamedPartition>, Error> {
+        let mut named = Vec::with_capacity(offsets.len());
+        let (mut beyond, mut expired) = (Vec::new(), Vec::new());
+        for OffsetToCommit { topic: name, partition, next_offset, metadata } in offsets {
+            let topic = self.topic(&name).await?;
+            let partition = self.partition(&topic, partition).await?;
+            if next_offset > partition.high_watermark() {
+                beyond.push(Self::unreadable(&name, &partition, next_offset));
+            } else if next_offset < partition.log_start_offset() {
+                expired.push((partition.id, topic.incarnation, Self::unreadable(&name, &partition, next_offset)));
+            }
+            named.push(NamedOffset { partition: partition.id, next_offset, metadata });
+        }
+        if beyond.is_empty() && expired.is_empty() {
+            return self.commit(group, member, epoch, Commit::Offsets(named)).await;
+        }
+        // Whoever may not commit at all is told that first.
+        let stepped = self.heartbeat_step(group, member, epoch, Commit::Nothing).await?;
+        if !beyond.is_empty() {
+            return Err(Error::OffsetOutOfRange(beyond));
+        }
+        Err(behind(MemberCursor::new(group, member, epoch), &stepped, expired))
+    }
+
+    /// Renews a member's lease; its length, in milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`], [`Error::LeaseLost`].
+    pub async fn heartbeat(&self, group: &GroupName, member: &MemberName, epoch: u64) -> Result<u64, Error> {
+        Ok(self.heartbeat_step(group, member, epoch, Commit::Nothing).await?.lease_ms)
+    }
+
+    async fn heartbeat_step(
+        &self,
+        group: &GroupName,
+        member: &MemberName,
+        epoch: u64,
+        commit: Commit,
+    ) -> Result<Stepped, Error> {
+        let step = Step { group: group.clone(), member: member.clone(), epoch, commit, hand_over: None };
+        let stepped = match self.groups().step(step, Urgency::Now).await {
+            Ok(stepped) => stepped,
+            Err(error) => return Err(self.not_stepped(group, member, error).await),
+        };
+        if stepped.was_lapsed {
+            self.look(group).await?;
+        }
+        Ok(stepped)
+    }
+
+    async fn commit(
+        &self,
+        group: &GroupName,
+        member: &MemberName,
+        epoch: u64,
+        commit: Commit,
+    ) -> Result<Vec<NamedPartition>, Error> {
+        let stepped = self.heartbeat_step(group, member, epoch, commit).await?;
+        if stepped.committed.iter().any(GroupPartition::is_leaving) {
+            // A stream of this member may let go of it now.
+            self.groups().wake(group, std::slice::from_ref(member));
+        }
+        self.named(stepped.committed).await
+    }
+
+    /// A partition by its row, with the name of its topic; `None` if the topic is gone.
+    async fn open_partition(&self, id: PartitionId) -> Result<Option<(TopicName, Arc<Partition>)>, Error> {
+        let Some(known) = self.catalog().find_by_id(id.topic).await? else { return Ok(None) };
+        let partition = self.partition(&known.topic, id.partition).await?;
+        Ok(Some((known.topic.name.clone(), partition)))
+    }
+}
+
+/// The refusal of offsets that retention has passed; its cursor commits behind the gap.
+fn behind(mut cursor: MemberCursor, stepped: &Stepped, expired: Vec<(PartitionId, u64, Unreadable)>) -> Error {
+    for (id, incarnation, unreadable) in &expired {
+        if let Some(row) = stepped.held.iter().find(|row| row.id == *id) {
+            let next_offset = unreadable.log_start_offset;
+            let returned = Returned { incarnation: *incarnation as u16, epoch: row.epoch, next_offset };
+            cursor.partitions.insert(*id, returned);
+        }
+    }
+    let partitions = expired.into_iter().map(|(_, _, unreadable)| unreadable).collect();
+    Error::OffsetExpired { partitions, cursor: Some(cursor.to_string()) }
+}

@@ -1,0 +1,97 @@
+//! The whole consumer in one call: join or go on, commit, renew, and the next records.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::broker::error::Error;
+use crate::broker::groups::membership::Terms;
+use crate::broker::groups::session::Session;
+use crate::broker::handle::Broker;
+use crate::broker::reader::Page;
+use crate::broker::reader::PageLimit;
+use crate::broker::reader::Reader;
+use crate::groups::COMPANY_MAX;
+use crate::groups::Urgency;
+use crate::model::member_cursor::MemberCursor;
+use crate::model::name::GroupName;
+use crate::model::name::MemberName;
+use crate::model::position::Position;
+use crate::store::group_contract::Commit;
+
+/// What a member asks for.
+#[derive(Debug, Clone)]
+pub struct GroupPoll {
+    /// The group.
+    pub group: GroupName,
+    /// The member.
+    pub member: MemberName,
+    /// How it takes part.
+    pub terms: Terms,
+    /// Where it was; without it a run begins.
+    pub cursor: Option<MemberCursor>,
+    /// Whether all before the cursor is committed.
+    pub commit: bool,
+    /// Where the group begins in a partition in which it has committed nothing.
+    pub from: Position,
+    /// How much it takes at once.
+    pub limit: PageLimit,
+    /// How long it waits for the first record; at most half its lease.
+    pub wait: Duration,
+}
+
+/// What a member gets.
+pub struct Polled {
+    /// The member as it stands after the page.
+    pub session: Session,
+    /// The records.
+    pub page: Page,
+    /// Names their topics.
+    pub reader: Reader,
+}
+
+impl Broker {
+    /// Polls. Answers as soon as there is a record, or when the member's partitions change; otherwise empty after the
+    /// wait, or when `cut_short` is ready.
+    ///
+    /// # Errors
+    /// Those of [`Broker::begin_member`], [`Broker::resume_member`], [`Session::step`] and [`Session::page`].
+    pub async fn poll_group(&self, poll: GroupPoll, cut_short: impl Future<Output = ()>) -> Result<Polled, Error> {
+        let GroupPoll { group, member, terms, cursor, commit, from, limit, wait } = poll;
+        let mut session = match cursor {
+            None => self.begin_member(&group, &member, terms, from).await?,
+            Some(cursor) => self.resume_member(&group, &member, cursor, terms, from).await?,
+        };
+        let commit = if commit { Commit::Cursor(session.returned()) } else { Commit::Nothing };
+        session.step(commit, Urgency::Now).await?;
+        let wait = wait.min(session.wait_max());
+        // The last step before an empty answer keeps the lease at its full length from the answer on, and can wait for
+        // the steps of others.
+        let (quiet, company) =
+            if wait > 2 * COMPANY_MAX { (Urgency::WithOthers, COMPANY_MAX) } else { (Urgency::Now, Duration::ZERO) };
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait - company) => {}
+                () = cut_short => {}
+            }
+        };
+        let mut over = std::pin::pin!(over);
+        let mut last = wait.is_zero();
+        loop {
+            // Lowered before it looks: what comes while it looks raises it again.
+            session.records().lower();
+            let (page, reader) = session.page(limit).await?;
+            if page.records > 0 || last {
+                return Ok(Polled { session, page, reader });
+            }
+            let urgency = tokio::select! {
+                () = session.records().raised() => Urgency::Now,
+                () = session.changes().raised() => Urgency::Now,
+                () = &mut over => {
+                    last = true;
+                    quiet
+                }
+            };
+            last |= session.step(Commit::Nothing, urgency).await?;
+        }
+    }
+}

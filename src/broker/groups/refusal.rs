@@ -1,0 +1,53 @@
+//! From what a group's rows refuse to what a caller is told.
+
+use crate::broker::error::Error;
+use crate::broker::error::NamedPartition;
+use crate::broker::handle::Broker;
+use crate::groups::StepError;
+use crate::model::group::GroupPartition;
+use crate::model::name::GroupName;
+use crate::model::name::MemberName;
+use crate::store::group_contract::StepRefused;
+
+impl Broker {
+    /// What a member is told whose step was not taken.
+    pub(in crate::broker) async fn not_stepped(
+        &self,
+        group: &GroupName,
+        member: &MemberName,
+        error: StepError,
+    ) -> Error {
+        let refused = match error {
+            StepError::Refused(refused) => refused,
+            StepError::Store(error) => return error.into(),
+            StepError::Overloaded => return Error::Overloaded,
+            StepError::Closed => return Error::Draining,
+        };
+        let told = async {
+            let (group, member) = (group.clone(), member.clone());
+            Ok(match refused {
+                StepRefused::UnknownGroup => Error::UnknownGroup(group),
+                StepRefused::UnknownMember => Error::UnknownMember { group, member },
+                StepRefused::StaleEpoch { current, partitions } => {
+                    Error::StaleEpoch { member, current, partitions: self.named(partitions).await? }
+                }
+                StepRefused::LeaseLost { partitions } => {
+                    Error::LeaseLost { member, partitions: self.named(partitions).await? }
+                }
+                StepRefused::OffsetRegression { partitions } => Error::OffsetRegression(self.named(partitions).await?),
+            })
+        };
+        told.await.unwrap_or_else(|error| error)
+    }
+
+    /// Names the topics of `partitions`; those of topics that are gone are left out.
+    pub(super) async fn named(&self, partitions: Vec<GroupPartition>) -> Result<Vec<NamedPartition>, Error> {
+        let mut named = Vec::with_capacity(partitions.len());
+        for state in partitions {
+            if let Some(known) = self.catalog().find_by_id(state.id.topic).await? {
+                named.push(NamedPartition { topic: known.topic.name.clone(), partition: state.id.partition, state });
+            }
+        }
+        Ok(named)
+    }
+}

@@ -1,0 +1,354 @@
+//! Membership as an event stream: a named member that goes on where its last event was, or the one-line form whose member
+//! lives as long as the connection.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::Uri;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::broker::error::Error;
+use crate::broker::groups::keeper::Presence;
+use crate::broker::groups::membership::Terms;
+use crate::broker::groups::session::Session;
+use crate::broker::reader::Page;
+use crate::broker::reader::PageLimit;
+use crate::broker::reader::Reader;
+use crate::groups::Urgency;
+use crate::http::kit::context::Context;
+use crate::http::kit::context::RequestId;
+use crate::http::kit::path::GroupPath;
+use crate::http::kit::path::MemberPath;
+use crate::http::kit::problem::Problem;
+use crate::http::native::error::for_stream;
+use crate::http::native::frames::Ending;
+use crate::http::native::frames::StreamFormat;
+use crate::http::native::frames::stream_head;
+use crate::http::native::groups::bodies::MembershipBody;
+use crate::http::native::groups::consume::made_name;
+use crate::http::native::groups::stream_query::StreamQuery;
+use crate::http::native::read_docs::RecordAnswer;
+use crate::http::native::render::RecordWriter;
+use crate::http::native::state::Api;
+use crate::http::native::stream::Streams;
+use crate::model::member_cursor::MemberCursor;
+use crate::model::name::GroupName;
+use crate::model::name::MemberName;
+use crate::model::position::Position;
+use crate::model::topic::PartitionId;
+use crate::signal::Signal;
+use crate::store::group_contract::Commit;
+
+/// How much is sent at once; with `commit=on_send`, how much is committed at once.
+const PIECE: PageLimit = PageLimit { records: 1_000, bytes: 256 << 10 };
+
+/// The calls of this file.
+pub fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new().routes(routes!(stream_member)).routes(routes!(stream_group))
+}
+
+/// The parameters of a member's stream.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code)]
+struct StreamParams {
+    /// The topics (repeatable).
+    #[param(example = json!(["clicks"]))]
+    topic: Option<Vec<String>>,
+    /// Instead of `topic`: all topics whose names begin so, now and later.
+    #[param(max_length = 249)]
+    topic_prefix: Option<String>,
+    /// The id of the last event, for clients that cannot send `Last-Event-ID`.
+    #[param(max_length = 1535, pattern = "^[A-Za-z0-9_-]+$")]
+    last_event_id: Option<String>,
+    /// The same.
+    #[param(max_length = 1535, pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+    /// Where to begin in a partition in which the group has committed nothing.
+    #[param(
+        default = "earliest",
+        max_length = 64,
+        pattern = "^(earliest|latest|-[0-9]+|[0-9]{12,16}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+)$"
+    )]
+    from: Option<String>,
+    /// How long the member is kept after its connection ends, in milliseconds.
+    #[param(minimum = 1000, maximum = 900000, default = 10000)]
+    lease_ms: Option<u64>,
+    /// How the group shares its partitions out from now on.
+    #[param(pattern = "^(sticky|range|round_robin)$")]
+    strategy: Option<String>,
+    /// `on_send`: an event is committed just before it is sent, so it comes at most once.
+    #[param(pattern = "^on_send$")]
+    commit: Option<String>,
+    /// `sse`, if it is given; the header `Accept: text/event-stream` is needed all the same.
+    #[param(pattern = "^sse$")]
+    format: Option<String>,
+}
+
+/// Stream as a member
+///
+/// Records are pushed; `id` is a member's cursor, to be committed by `POST …/offsets {"cursor": id}`. Without
+/// `Last-Event-ID` a run begins, with one it goes on. The first event is `assignment`, and again on every change.
+#[utoipa::path(get, path = "/v1/groups/{group}/members/{member}/records", operation_id = "stream_member",
+    tag = "groups", params(MemberPath, StreamParams),
+    responses((status = 200, description = "Events that do not end", content_type = "text/event-stream",
+        body = RecordAnswer), Problem),
+    extensions(("x-stream" = json!(true))))]
+async fn stream_member(
+    State(api): State<Api>,
+    context: Context,
+    MemberPath { group, member }: MemberPath,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = StreamQuery::parse(uri.query(), &headers)?;
+    open(&api, &context, group, member, query, Stay::Leased).await
+}
+
+/// Stream as a member of no name
+///
+/// The short form, for one line of JavaScript: the server makes the name, and the member leaves when the connection
+/// ends.
+#[utoipa::path(get, path = "/v1/groups/{group}/records", operation_id = "stream_group", tag = "groups",
+    params(GroupPath, StreamParams),
+    responses((status = 200, description = "Events that do not end", content_type = "text/event-stream",
+        body = RecordAnswer), Problem),
+    extensions(("x-stream" = json!(true))))]
+async fn stream_group(
+    State(api): State<Api>,
+    context: Context,
+    GroupPath { group }: GroupPath,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    // The member of the last event has left with its connection: there is no run to go on with.
+    let query = StreamQuery { cursor: None, ..StreamQuery::parse(uri.query(), &headers)? };
+    open(&api, &context, group, made_name(), query, Stay::Connected).await
+}
+
+/// How long a member stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    /// Until its lease runs out after the connection has ended.
+    Leased,
+    /// As long as the connection.
+    Connected,
+}
+
+async fn open(
+    api: &Api,
+    context: &Context,
+    group: GroupName,
+    member: MemberName,
+    query: StreamQuery,
+    stay: Stay,
+) -> Result<Response, Problem> {
+    let mut response = stream_head(StreamFormat::Sse);
+    if context.head_only {
+        return Ok(response);
+    }
+    let commit_on_send = query.commit_on_send;
+    let session = begin(api, &group, &member, query).await.map_err(for_stream)?;
+    let presence = api.broker.keep_present(
+        session.group(),
+        session.member(),
+        session.epoch(),
+        session.lease_ms(),
+        session.changes(),
+    );
+    let leaving = (stay == Stay::Connected).then(|| Leaving { streams: Arc::clone(&api.streams), group, member });
+    let pulse = Signal::new();
+    api.streams.pulse.add(&pulse);
+    let subscriber = Subscriber {
+        streams: Arc::clone(&api.streams),
+        session,
+        presence,
+        _leaving: leaving,
+        pulse,
+        commit_on_send,
+        request_id: context.request_id.clone(),
+        phase: Phase::Opening,
+    };
+    *response.body_mut() = Body::from_stream(stream::unfold(subscriber, |subscriber| subscriber.next()));
+    Ok(response)
+}
+
+/// Goes on in the run of the last event, or begins one.
+async fn begin(api: &Api, group: &GroupName, member: &MemberName, query: StreamQuery) -> Result<Session, Error> {
+    let StreamQuery { terms, cursor, from, .. } = query;
+    if let Some(cursor) = cursor {
+        match resume(api, group, member, cursor, &terms, from).await {
+            // That run is over and nobody has its name: another begins from the committed offsets.
+            Err(Error::LeaseLost { .. } | Error::UnknownMember { .. } | Error::UnknownGroup(_)) => {}
+            outcome => return outcome,
+        }
+    }
+    api.broker.join_group(group, member, terms, from).await
+}
+
+async fn resume(
+    api: &Api,
+    group: &GroupName,
+    member: &MemberName,
+    cursor: MemberCursor,
+    terms: &Terms,
+    from: Position,
+) -> Result<Session, Error> {
+    let mut session = api.broker.resume_member(group, member, cursor, terms.clone(), from).await?;
+    session.step(Commit::Nothing, Urgency::Now).await?;
+    Ok(session)
+}
+
+/// Takes its member out of the group when it is dropped.
+struct Leaving {
+    streams: Arc<Streams>,
+    group: GroupName,
+    member: MemberName,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let broker = self.streams.broker.clone();
+        let (group, member) = (self.group.clone(), self.member.clone());
+        self.streams.tasks.spawn("leave", async move {
+            match broker.leave(&group, &member, None).await {
+                Ok(()) | Err(Error::UnknownGroup(_) | Error::UnknownMember { .. }) => {}
+                // Its lease runs out by itself.
+                Err(error) => tracing::debug!(%group, %member, %error, "a member could not leave: {error}"),
+            }
+        });
+    }
+}
+
+enum Phase {
+    /// The opening and the first assignment are to be said.
+    Opening,
+    /// Records.
+    Going,
+    /// Everything was said.
+    Over,
+}
+
+/// One member's stream.
+struct Subscriber {
+    streams: Arc<Streams>,
+    session: Session,
+    presence: Arc<Presence>,
+    _leaving: Option<Leaving>,
+    pulse: Arc<Signal>,
+    commit_on_send: bool,
+    request_id: RequestId,
+    phase: Phase,
+}
+
+impl Subscriber {
+    /// The next piece of the body.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let piece = match self.phase {
+            Phase::Over => return None,
+            Phase::Opening => {
+                self.phase = Phase::Going;
+                let mut piece = StreamFormat::Sse.opening(self.session.cursor()).to_vec();
+                piece.extend_from_slice(&self.assignment());
+                Bytes::from(piece)
+            }
+            Phase::Going => match self.go_on().await {
+                Ok(Some(piece)) => piece,
+                Ok(None) => return None,
+                Err(ending) => {
+                    self.phase = Phase::Over;
+                    StreamFormat::Sse.ending(&ending, self.request_id.as_str())
+                }
+            },
+        };
+        Some((Ok(piece), self))
+    }
+
+    /// Waits for something to say; `None` if another stream has taken this one's place.
+    async fn go_on(&mut self) -> Result<Option<Bytes>, Ending> {
+        loop {
+            if self.streams.draining.is_cancelled() {
+                return Err(Ending::Draining);
+            }
+            if self.presence.is_replaced() {
+                return Ok(None);
+            }
+            if self.session.changes().is_raised() && self.step(Commit::Nothing).await? {
+                return Ok(Some(self.assignment()));
+            }
+            self.session.records().lower();
+            let before = self.session.cursor().clone();
+            match self.session.page(PIECE).await {
+                Ok((page, reader)) if page.records > 0 => {
+                    let piece = events(&before, self.session.cursor(), &page, &reader);
+                    // Before it is sent: what is lost on the way does not come again.
+                    if self.commit_on_send && self.step(Commit::Cursor(self.session.returned())).await? {
+                        self.session.changes().raise();
+                    }
+                    return Ok(Some(piece));
+                }
+                Ok(_) => {}
+                Err(Error::OffsetExpired { .. }) => {
+                    let gaps = self.session.skip_gaps();
+                    return Ok(Some(StreamFormat::Sse.gaps(&gaps, self.session.cursor())));
+                }
+                Err(error) => return Err(Ending::Failed(error)),
+            }
+            let records = Arc::clone(self.session.records());
+            let changes = Arc::clone(self.session.changes());
+            tokio::select! {
+                () = records.raised() => {}
+                () = changes.raised() => {}
+                () = self.pulse.raised() => {
+                    self.pulse.lower();
+                    // What was committed meanwhile makes room in the cursor.
+                    self.step(Commit::Nothing).await?;
+                    return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, commit: Commit) -> Result<bool, Ending> {
+        self.session.step(commit, Urgency::Now).await.map_err(Ending::Failed)
+    }
+
+    fn assignment(&self) -> Bytes {
+        let body = MembershipBody::from(&self.session);
+        let json = serde_json::to_string(&body).expect("names and numbers always serialize");
+        Bytes::from(format!("event: assignment\nid: {}\ndata: {json}\n\n", self.session.cursor()))
+    }
+}
+
+/// The records of a page; the id of each is the member's cursor after it.
+fn events(before: &MemberCursor, after: &MemberCursor, page: &Page, reader: &Reader) -> Bytes {
+    let size: usize = page.slices.iter().map(|slice| slice.batch.bytes().len()).sum();
+    let mut out = Vec::with_capacity(size.min(1 << 20) + 256);
+    let mut cursor = before.clone();
+    for slice in &page.slices {
+        let read = &reader.topics()[slice.topic];
+        let partition = reader.cursor().topics[slice.topic].partitions[slice.place].partition;
+        let topic = read.topic.as_ref().expect("only topics that exist are read").id;
+        let id = PartitionId { topic, partition };
+        let writer = RecordWriter::new(&read.name, partition);
+        let mut returned = after.partitions[&id];
+        for record in reader.records(slice) {
+            returned.next_offset = record.offset + 1;
+            cursor.partitions.insert(id, returned);
+            out.extend_from_slice(b"id: ");
+            cursor.write(&mut out);
+            out.extend_from_slice(b"\ndata: ");
+            writer.write(&mut out, &record, None);
+            out.extend_from_slice(b"\n\n");
+        }
+    }
+    Bytes::from(out)
+}
