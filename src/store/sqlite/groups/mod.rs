@@ -11,4 +11,6 @@ pub(super) mod read;
 mod rows;
 pub(super) mod save;
 pub(super) mod step;
+#[cfg(test)]
+mod tests;
 pub(super) mod upkeep;
