@@ -3,7 +3,10 @@
 pub mod contract;
 pub mod error;
 mod gather;
+mod group_changes;
 pub mod group_contract;
+mod group_rows;
+mod group_steps;
 mod options;
 mod sqlite;
 

@@ -1,12 +1,15 @@
-//! One behaviour suite for every store: what `contract.rs` promises, each promise a test. `conformance!(sqlite, open)`
-//! makes the tests for one database; a behaviour that no list names is dead code, so the compiler keeps it whole.
+//! One behaviour suite for every store: what `contract.rs` and `group_contract.rs` promise, each promise a test.
+//! `conformance!(sqlite, open)` makes the tests for one database; a behaviour that no list names is dead code, so the
+//! compiler keeps it whole.
 
 pub(super) mod append;
 pub(super) mod bench;
+pub(super) mod groups;
 pub(super) mod keys;
 pub(super) mod model;
 pub(super) mod read;
 pub(super) mod retention;
+pub(super) mod steps;
 pub(super) mod topics;
 
 /// Makes one test of every behaviour listed.
@@ -77,6 +80,31 @@ macro_rules! conformance {
                     purges_come_in_slices_and_offsets_go_on
                     a_purge_spares_the_batch_that_holds_the_start
                     what_deleted_topics_left_goes
+                }
+                groups {
+                    a_group_is_made_once
+                    a_change_is_done_whole
+                    of_changes_from_one_version_one_is_done
+                    a_group_is_read_as_of_one_moment
+                    a_new_run_frees_and_one_that_goes_on_keeps
+                    who_leaves_is_forgotten_and_holds_nothing
+                    a_run_is_ended_only_once_its_lease_is_over
+                    a_partition_that_is_not_let_go_of_ends_its_owner
+                    lapses_are_found_from_where_the_last_look_ended
+                    groups_are_listed_by_name_with_their_active_members
+                    ended_members_are_purged_in_turns
+                    a_deleted_group_gives_no_epoch_again
+                    offsets_are_reset_forward_and_back
+                    a_deleted_topic_goes_from_its_groups
+                    groups_survive_a_reopen_with_leases_anew
+                    a_closed_store_refuses_groups
+                }
+                steps {
+                    a_partition_moves_within_one_batch
+                    a_refused_step_leaves_its_neighbours
+                    a_lease_that_ran_out_is_taken_up_again
+                    notes_come_back_as_they_were
+                    one_batch_serves_many_members_of_many_groups
                 }
             }
         }

@@ -10,6 +10,7 @@ use tokio::sync::MutexGuard;
 use tokio::sync::Notify;
 
 use crate::store::error::StoreError;
+use crate::store::sqlite::clock::Clock;
 use crate::store::sqlite::writer::Writer;
 
 /// The database of one data directory, which is this process's alone.
@@ -18,6 +19,8 @@ pub(super) struct Sqlite {
     /// `None` once the store is closed.
     pub(super) writer: Mutex<Option<Writer>>,
     pub(super) readers: SqlitePool,
+    /// What leases are told by.
+    pub(super) clock: Clock,
     /// For passive checkpoints, which copy the write-ahead log back while writers go on. `None` once the store is
     /// closed.
     pub(super) checkpointer: Mutex<Option<SqliteConnection>>,

@@ -1,6 +1,8 @@
 //! The store on SQLite: one file, one writing connection, a pool of readers beside it (WAL).
 
+mod clock;
 mod database;
+mod groups;
 mod keys;
 mod log;
 mod open;
@@ -17,6 +19,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::model::batch::RecordBatch;
+use crate::model::group::Group;
+use crate::model::name::GroupName;
 use crate::model::name::TopicName;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
@@ -35,6 +39,16 @@ use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
+use crate::store::group_contract::Changed;
+use crate::store::group_contract::Forced;
+use crate::store::group_contract::GroupChange;
+use crate::store::group_contract::GroupStore;
+use crate::store::group_contract::GroupSummary;
+use crate::store::group_contract::Lapses;
+use crate::store::group_contract::Reset;
+use crate::store::group_contract::Step;
+use crate::store::group_contract::StepRefused;
+use crate::store::group_contract::Stepped;
 use crate::store::options::Options;
 use database::Sqlite;
 pub use open::OpenError;
@@ -145,6 +159,66 @@ impl LogStore for Sqlite {
     async fn purge_idempotency_keys(&self, before: Millis) -> Result<bool, StoreError> {
         let mut writer = self.writer().await?;
         let done = keys::purge(&mut writer, before).await;
+        self.settle(writer, 0, done).await
+    }
+}
+
+#[async_trait]
+impl GroupStore for Sqlite {
+    async fn group(&self, name: &GroupName) -> Result<Option<Group>, StoreError> {
+        let mut reader = self.reader().await?;
+        groups::read::group(&mut reader, self.clock.now(), name).await.map_err(nothing_written)
+    }
+
+    async fn create_group(&self, name: &GroupName) -> Result<Group, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = groups::change::create(&mut writer, self.clock.now(), name).await;
+        self.settle(writer, 0, done).await
+    }
+
+    async fn groups(&self, after: Option<&str>, limit: usize) -> Result<Vec<GroupSummary>, StoreError> {
+        let mut reader = self.reader().await?;
+        groups::read::list(&mut reader, self.clock.now(), after, limit).await
+    }
+
+    async fn change_group(&self, change: GroupChange) -> Result<Changed, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = groups::change::change(&mut writer, self.clock.now(), &change).await;
+        let bytes = done.as_ref().map_or(0, |(_, bytes)| *bytes);
+        self.settle(writer, bytes, done).await.map(|(changed, _)| changed)
+    }
+
+    async fn step(&self, steps: Vec<Step>) -> Result<Vec<Result<Stepped, StepRefused>>, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = groups::step::take(&mut writer, self.clock.now(), &steps).await;
+        let bytes = done.as_ref().map_or(0, |taken| taken.bytes);
+        self.settle(writer, bytes, done).await.map(|taken| taken.outcomes)
+    }
+
+    async fn reset_offsets(&self, group: &GroupName, resets: &[Reset], force: bool) -> Result<Forced, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = groups::forced::reset(&mut writer, self.clock.now(), group, resets, force).await;
+        let bytes = done.as_ref().map_or(0, |(_, bytes)| *bytes);
+        self.settle(writer, bytes, done).await.map(|(forced, _)| forced)
+    }
+
+    async fn delete_group(&self, group: &GroupName, force: bool) -> Result<Forced, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = groups::forced::delete(&mut writer, self.clock.now(), group, force).await;
+        self.settle(writer, 0, done).await
+    }
+
+    async fn lapses(&self, since: Millis) -> Result<Lapses, StoreError> {
+        // Told while nobody writes: a lease that was given before then is committed, so the look cannot miss it.
+        let writer = self.writer().await?;
+        let now = self.clock.now();
+        drop(writer);
+        groups::read::lapses(&mut *self.reader().await?, since, now).await
+    }
+
+    async fn purge_members(&self, before: Millis) -> Result<bool, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = groups::upkeep::purge_members(&mut writer, before).await;
         self.settle(writer, 0, done).await
     }
 }

@@ -30,7 +30,9 @@ use tokio::sync::Notify;
 
 use crate::store::error::StoreError;
 use crate::store::options::Options;
+use crate::store::sqlite::clock::Clock;
 use crate::store::sqlite::database::Sqlite;
+use crate::store::sqlite::groups::upkeep::restart_leases;
 use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::read_error;
 
@@ -104,7 +106,9 @@ impl Sqlite {
         check_library(&mut writer).await?;
         check_settings(&mut writer).await?;
         migrate(&mut writer).await?;
-        let writer = Writer::new(writer, lock, options).await.map_err(OpenError::Store)?;
+        let mut writer = Writer::new(writer, lock, options).await.map_err(OpenError::Store)?;
+        let clock = Clock::start();
+        restart_leases(&mut writer, clock.now()).await.map_err(OpenError::Store)?;
 
         let mut checkpointer =
             connect.clone().pragma("wal_autocheckpoint", "0").connect().await.map_err(OpenError::Database)?;
@@ -121,6 +125,7 @@ impl Sqlite {
         Ok(Self {
             writer: Mutex::new(Some(writer)),
             readers,
+            clock,
             checkpointer: Mutex::new(Some(checkpointer)),
             written: Notify::new(),
             wal_bytes: AtomicU64::new(0),
@@ -199,6 +204,7 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
         ("topics", include_str!("../../../migrations/sqlite/0001_topics.sql")),
         ("batches", include_str!("../../../migrations/sqlite/0002_batches.sql")),
         ("idempotency", include_str!("../../../migrations/sqlite/0003_idempotency.sql")),
+        ("groups", include_str!("../../../migrations/sqlite/0004_groups.sql")),
     ];
     let migrations = (1..).zip(files).map(|(version, (name, sql))| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)

@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::model::topic::PartitionId;
 use crate::store::error::StoreError;
+use crate::store::sqlite::groups::upkeep::FORGET_TOPIC;
 use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::integer;
 use crate::store::sqlite::writer::number;
@@ -100,6 +101,15 @@ pub(super) async fn deleted_topics(writer: &mut Writer, bytes_max: u64) -> Resul
         .map_err(store_error)?;
     let (slice, purged) = slice(&rows, bytes_max)?;
     if slice.is_empty() {
+        let forgotten = sqlx::query(FORGET_TOPIC)
+            .bind(topic)
+            .bind(SLICE_ROWS)
+            .execute(&mut writer.connection)
+            .await
+            .map_err(store_error)?;
+        if forgotten.rows_affected() == SLICE_ROWS.unsigned_abs() {
+            return Ok(Purged { bytes: 0, more: true });
+        }
         // One text, one commit: a topic is either still marked or wholly gone.
         let sql = "begin immediate;
                    delete from log_starts where topic_id = ?;

@@ -46,14 +46,14 @@ fn open_sqlite(options: Options) -> std::pin::Pin<Box<dyn Future<Output = Arc<dy
 
 conformance!(conforms, crate::store::sqlite::tests::open_sqlite);
 
-async fn fresh() -> (TempDir, Options, Sqlite) {
+pub(super) async fn fresh() -> (TempDir, Options, Sqlite) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let options = options(&place);
     let store = Sqlite::open(&options).await.expect("opened");
     (place, options, store)
 }
 
-async fn partition(store: &Sqlite, name: &str) -> PartitionId {
+pub(super) async fn partition(store: &Sqlite, name: &str) -> PartitionId {
     let config = TopicConfig { partition_count: 2, retention: Retention::default() };
     let Ok(Creation::Created(topic)) = store.create_topic(&name.parse().expect("a name"), config).await else {
         panic!("not made");
@@ -66,12 +66,12 @@ async fn put(store: &Sqlite, partition: PartitionId, text: &str) -> Result<u64, 
 }
 
 /// A connection of someone else.
-async fn raw(options: &Options) -> SqliteConnection {
+pub(super) async fn raw(options: &Options) -> SqliteConnection {
     let file = options.data_dir.join("tidegate.db");
     SqliteConnectOptions::new().filename(file).connect().await.expect("connected")
 }
 
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
+pub(super) async fn execute(connection: &mut SqliteConnection, sql: &'static str) {
     sqlx::raw_sql(sql).execute(connection).await.expect(sql);
 }
 
@@ -203,7 +203,7 @@ async fn a_full_disk_takes_nothing_and_room_is_used_again() {
 }
 
 /// Cuts the log from under the store, so that whatever it wants from there is an i/o error.
-async fn break_files(store: &Sqlite, options: &Options) {
+pub(super) async fn break_files(store: &Sqlite, options: &Options) {
     let log = std::fs::OpenOptions::new().write(true).open(options.data_dir.join("tidegate.db-wal")).expect("opened");
     on_writer(store, "pragma shrink_memory".into()).await;
     log.set_len(0).expect("cut");
@@ -263,7 +263,7 @@ async fn a_purged_topic_leaves_no_row() {
     assert_eq!(rows, 0);
 }
 
-async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
+pub(super) async fn plan(connection: &mut SqliteConnection, sql: &str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("explain query plan {sql}"));
     let rows = sqlx::query(explain).fetch_all(connection).await.expect("a plan");
     rows.iter().map(|row| row.get::<String, _>("detail")).collect()

@@ -1,0 +1,91 @@
+//! What a [`GroupChange`] and a reset do to the rows they concern: the rules, the same for every database. No I/O.
+
+use std::collections::BTreeSet;
+
+use crate::model::group::GroupPartition;
+use crate::model::group::Member;
+use crate::model::name::MemberName;
+use crate::model::time::Millis;
+use crate::model::topic::PartitionId;
+use crate::store::group_contract::Changed;
+use crate::store::group_contract::Forced;
+use crate::store::group_contract::GroupChange;
+use crate::store::group_contract::Reset;
+use crate::store::group_rows::GroupRows;
+use crate::store::group_steps::free;
+use crate::store::group_steps::renew;
+
+/// The members whose rows a change concerns, and all that they hold.
+pub(super) fn members(change: &GroupChange) -> impl Iterator<Item = &MemberName> {
+    let lapsed = change.lapsed.iter().map(|(name, _)| name);
+    change.runs.iter().map(|run| &run.name).chain(&change.left).chain(lapsed)
+}
+
+/// Changes membership and assignment. Those who left are to be deleted by the caller, before it writes the rest.
+pub(super) fn change(group: &mut GroupRows, now: Millis, change: &GroupChange) -> Changed {
+    if group.version != change.version || !change.lapsed.iter().all(|(name, epoch)| may_end(group, now, name, *epoch)) {
+        return Changed::Conflict;
+    }
+    for (name, _) in &change.lapsed {
+        free_all(group, name);
+        if let Some(member) = group.member_mut(name) {
+            member.lease_end = None;
+        }
+    }
+    for name in &change.left {
+        free_all(group, name);
+        group.remove_member(name);
+    }
+    for run in &change.runs {
+        if group.member(&run.name).is_some_and(|member| member.epoch != run.epoch) {
+            free_all(group, &run.name);
+        }
+        group.put_member(Member {
+            name: run.name.clone(),
+            epoch: run.epoch,
+            subscription: run.subscription.clone(),
+            lease_ms: run.lease_ms,
+            lease_end: None,
+        });
+        renew(group, &run.name, now + run.lease_ms);
+        group.last_epoch = group.last_epoch.max(run.epoch);
+    }
+    for (id, assignee) in &change.assigned {
+        group.partition_mut(*id).assignee.clone_from(assignee);
+    }
+    group.version += 1;
+    group.strategy = change.strategy;
+    Changed::Done
+}
+
+/// Whether that run goes on and its lease, or that on a partition another waits for, is over.
+fn may_end(group: &GroupRows, now: Millis, name: &MemberName, epoch: u64) -> bool {
+    let runs = |member: &&Member| member.epoch == epoch && member.is_running();
+    let is_over = |row: &GroupPartition| row.is_leaving() && row.assignee.is_some() && row.lease_end < now;
+    let member = group.member(name).filter(runs);
+    member.is_some_and(|member| member.has_lapsed(now) || group.held_by(name).any(is_over))
+}
+
+fn free_all(group: &mut GroupRows, member: &MemberName) {
+    let held: Vec<PartitionId> = group.held_by(member).map(|row| row.id).collect();
+    held.into_iter().for_each(|id| free(group, id));
+}
+
+/// Sets committed offsets. Whoever held a partition concerned, be its lease over or not, holds it no more: it would
+/// commit over what was set.
+pub(super) fn reset(group: &mut GroupRows, now: Millis, resets: &[Reset], force: bool) -> Forced {
+    let rows = || resets.iter().filter_map(|reset| group.partition(reset.partition));
+    let in_the_way: Vec<GroupPartition> =
+        rows().filter(|row| row.owner.is_some() && row.lease_end >= now).cloned().collect();
+    if !force && !in_the_way.is_empty() {
+        return Forced::Active(in_the_way);
+    }
+    let concerned: BTreeSet<MemberName> =
+        rows().flat_map(|row| row.owner.iter().chain(&row.assignee)).cloned().collect();
+    for reset in resets {
+        free(group, reset.partition);
+        let row = group.partition_mut(reset.partition);
+        (row.committed, row.metadata) = (Some(reset.next_offset), None);
+    }
+    Forced::Done(concerned.into_iter().collect())
+}
