@@ -12,6 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tidegate::broker;
 use tidegate::broker::Broker;
+use tidegate::groups;
 use tidegate::http;
 use tidegate::http::native;
 use tidegate::http::native::Api;
@@ -71,7 +72,8 @@ impl Node {
         let writers = Tasks::default();
         let segments = Arc::new(SegmentCache::open(segments));
         let logs = log::start(Arc::clone(&store), segments, &log::Options::default(), &writers);
-        let broker = Broker::new(store, logs.clone(), limits.clone(), broker::Options::default());
+        let groups = groups::start(Arc::clone(&store), &writers);
+        let broker = Broker::new(store, logs.clone(), groups, limits.clone(), broker::Options::default());
         let server = Tasks::default();
         let draining = server.stopping().clone();
         let api = Api::new(broker, options, draining.clone(), &writers);

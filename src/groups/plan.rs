@@ -56,6 +56,17 @@ pub enum Event {
     Look,
 }
 
+impl Event {
+    /// What it says of what is read.
+    pub fn subscription(&self) -> Option<&Subscription> {
+        match self {
+            Self::Join { subscription, .. } => Some(subscription),
+            Self::Resubscribe { subscription, .. } => subscription.as_ref(),
+            Self::Leave { .. } | Self::Look => None,
+        }
+    }
+}
+
 /// What to do about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {

@@ -109,24 +109,19 @@ impl MemberCursor {
         put_varint(&mut bytes, self.epoch as usize);
         put_varint(&mut bytes, self.turn);
         bytes.push(width as u8);
-        let mut topics: Vec<(TopicId, u16, Vec<(u32, u64)>)> = Vec::new();
-        for (id, returned) in &self.partitions {
-            let entry = (id.partition, returned.epoch);
-            match topics.last_mut() {
-                Some((topic, _, entries)) if *topic == id.topic => entries.push(entry),
-                _ => topics.push((id.topic, returned.incarnation, vec![entry])),
-            }
-        }
+        let entries: Vec<(&PartitionId, &Returned)> = self.partitions.iter().collect();
+        let topics: Vec<&[(&PartitionId, &Returned)]> = entries.chunk_by(|a, b| a.0.topic == b.0.topic).collect();
         put_varint(&mut bytes, topics.len());
-        for (topic, incarnation, entries) in topics {
-            put_varint(&mut bytes, topic.0 as usize);
-            bytes.extend_from_slice(&incarnation.to_le_bytes());
-            put_varint(&mut bytes, entries.len());
+        for topic in topics {
+            let (id, returned) = topic[0];
+            put_varint(&mut bytes, id.topic.0 as usize);
+            bytes.extend_from_slice(&returned.incarnation.to_le_bytes());
+            put_varint(&mut bytes, topic.len());
             let mut last = 0;
-            for (partition, epoch) in entries {
-                put_varint(&mut bytes, (partition - last) as usize);
-                put_varint(&mut bytes, epoch as usize);
-                last = partition;
+            for (id, returned) in topic {
+                put_varint(&mut bytes, (id.partition - last) as usize);
+                put_varint(&mut bytes, returned.epoch as usize);
+                last = id.partition;
             }
         }
         for returned in self.partitions.values() {
@@ -235,12 +230,15 @@ mod tests {
         ("g".parse().expect("a name"), "m".parse().expect("a name"))
     }
 
+    /// All of one topic have the same incarnation.
     fn partitions(count: std::ops::Range<usize>) -> impl Strategy<Value = BTreeMap<PartitionId, Returned>> {
         let id = (1..1i64 << 40, any::<u32>()).prop_map(|(t, partition)| PartitionId { topic: TopicId(t), partition });
-        let returned = (any::<u16>(), 0..1u64 << 34, 0..1u64 << 53);
-        let returned =
-            returned.prop_map(|(incarnation, epoch, next_offset)| Returned { incarnation, epoch, next_offset });
-        btree_map(id, returned, count)
+        let returned = (0..1u64 << 34, 0..1u64 << 53);
+        let returned = returned.prop_map(|(epoch, next_offset)| Returned { incarnation: 0, epoch, next_offset });
+        btree_map(id, returned, count).prop_map(|mut partitions| {
+            partitions.iter_mut().for_each(|(id, returned)| returned.incarnation = id.topic.0 as u16);
+            partitions
+        })
     }
 
     proptest! {

@@ -124,14 +124,14 @@ struct ConcernedBody<'a> {
 }
 
 fn concerned(partitions: &[NamedPartition]) -> Vec<ConcernedBody<'_>> {
-    let body = |named: &'_ NamedPartition| ConcernedBody {
+    let bodies = partitions.iter().map(|named| ConcernedBody {
         topic: named.topic.as_str(),
         partition: named.partition,
         current_epoch: named.state.epoch,
         owner: named.state.owner.as_ref().map(MemberName::as_str),
         next_offset: named.state.committed,
-    };
-    partitions.iter().map(body).collect()
+    });
+    bodies.collect()
 }
 
 fn with_positions(problem: Problem, partitions: &[Unreadable]) -> Problem {

@@ -1,13 +1,13 @@
 //! Consumer groups (api.md §5): poll, commit, stream, describe, reset.
 
-mod admin;
-mod bodies;
-mod consume;
-mod describe;
-mod settle;
-mod stream;
-mod stream_query;
-mod terms;
+pub mod admin;
+pub mod bodies;
+pub mod consume;
+pub mod describe;
+pub mod settle;
+pub mod stream;
+pub mod stream_query;
+pub mod terms;
 
 use utoipa_axum::router::OpenApiRouter;
 
