@@ -33,15 +33,16 @@ pub(in crate::store::sqlite) const MEMBERS: &str = concat!(
           on m.group_id = asked.value ->> 0 and m.member = asked.value ->> 1"
 );
 
+/// Left to itself, SQLite would walk over all partitions of the group, since they lie in the order of the primary key.
 pub(in crate::store::sqlite) const PARTITIONS: &str = concat!(
     "select ",
     partition_columns!(),
-    " from json_each(?1) asked cross join group_partitions p
+    " from json_each(?1) asked cross join group_partitions p indexed by group_partitions_by_owner
           on p.group_id = asked.value ->> 0 and p.owner = asked.value ->> 1
       union all
       select ",
     partition_columns!(),
-    " from json_each(?1) asked cross join group_partitions p
+    " from json_each(?1) asked cross join group_partitions p indexed by group_partitions_by_assignee
           on p.group_id = asked.value ->> 0 and p.assignee = asked.value ->> 1 and p.owner is not p.assignee
       union all
       select ",
