@@ -19,11 +19,7 @@ use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::integer;
 use crate::store::sqlite::writer::store_error;
 
-pub(in crate::store::sqlite) async fn create(
-    writer: &mut Writer,
-    now: Millis,
-    name: &GroupName,
-) -> Result<Group, StoreError> {
+pub(crate) async fn create(writer: &mut Writer, now: Millis, name: &GroupName) -> Result<Group, StoreError> {
     if let Some(group) = read::group(&mut writer.connection, now, name).await? {
         return Ok(group);
     }
@@ -41,7 +37,7 @@ pub(in crate::store::sqlite) async fn create(
 }
 
 /// What came of a change, and how many bytes of rows it wrote.
-pub(in crate::store::sqlite) async fn change(
+pub(crate) async fn change(
     writer: &mut Writer,
     now: Millis,
     change: &GroupChange,

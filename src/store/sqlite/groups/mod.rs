@@ -11,6 +11,7 @@ pub(super) mod read;
 mod rows;
 pub(super) mod save;
 pub(super) mod step;
+pub(super) mod upkeep;
+
 #[cfg(test)]
 mod tests;
-pub(super) mod upkeep;

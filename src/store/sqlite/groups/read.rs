@@ -21,17 +21,17 @@ use crate::store::sqlite::writer::store_error;
 /// Groups that one look for lapses returns at most.
 const LAPSED_GROUPS: usize = 1000;
 
-pub(in crate::store::sqlite) const MEMBERS: &str =
+pub(crate) const MEMBERS: &str =
     concat!("select ", member_columns!(), " from group_members m where m.group_id = ?1 order by m.member");
 
-pub(in crate::store::sqlite) const PARTITIONS: &str = concat!(
+pub(crate) const PARTITIONS: &str = concat!(
     "select ",
     partition_columns!(),
     " from group_partitions p where p.group_id = ?1 order by p.topic_id, p.partition"
 );
 
 /// A group as it stands in one read transaction: the writer may go on between two statements.
-pub(in crate::store::sqlite) async fn group(
+pub(crate) async fn group(
     connection: &mut SqliteConnection,
     now: Millis,
     name: &GroupName,
@@ -58,11 +58,11 @@ pub(in crate::store::sqlite) async fn group(
     }))
 }
 
-pub(in crate::store::sqlite) const LIST: &str = "
+pub(crate) const LIST: &str = "
     select g.name, g.strategy, (select count(*) from group_members m where m.group_id = g.id and m.lease_end >= ?1)
     from groups g where g.name > ?2 order by g.name limit ?3";
 
-pub(in crate::store::sqlite) async fn list(
+pub(crate) async fn list(
     connection: &mut SqliteConnection,
     now: Millis,
     after: Option<&str>,
@@ -83,7 +83,7 @@ pub(in crate::store::sqlite) async fn list(
 }
 
 /// Groups by their first lapse, so that where the list is cut, nothing that lies before was left out.
-pub(in crate::store::sqlite) const LAPSES: &str = "
+pub(crate) const LAPSES: &str = "
     select g.name, lapse.first
     from (
         select group_id, min(lease_end) as first
@@ -98,7 +98,7 @@ pub(in crate::store::sqlite) const LAPSES: &str = "
     order by lapse.first";
 
 /// Looks from `since` to `now`. Whatever gave a lease before `now` must be committed.
-pub(in crate::store::sqlite) async fn lapses(
+pub(crate) async fn lapses(
     connection: &mut SqliteConnection,
     since: Millis,
     now: Millis,
