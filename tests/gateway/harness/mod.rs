@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod lines;
+pub(crate) mod member;
 pub(crate) mod raw;
 pub(crate) mod record;
 pub(crate) mod sse;
