@@ -5,7 +5,7 @@
 //! cursor, its text stays below 1.5 KiB ([`MemberCursor::has_room`]).
 //!
 //! ```text
-//! base64url( version u8 · bearer u32 · epoch varint · turn varint · width u8 · topic_count varint
+//! base64url( version u8 · bearer u32 · held u32 · epoch varint · turn varint · width u8 · topic_count varint
 //!            per topic: id varint · incarnation u16 · count varint · [partition delta varint · epoch varint]*
 //!            next offset (width bytes, little endian)*  · CRC-32C u32 of all before )
 //! ```
@@ -30,7 +30,7 @@ const VERSION: u8 = 2 << 4;
 const TEXT_BYTES_MAX: usize = 1535;
 
 /// What stands before and after the partitions at most: fixed bytes, three varints, the checksum.
-const FRAME_BYTES_MAX: usize = 1 + 4 + 10 + 10 + 1 + 3 + 4;
+const FRAME_BYTES_MAX: usize = 1 + 4 + 4 + 10 + 10 + 1 + 3 + 4;
 
 /// What was returned of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct MemberCursor {
     bearer: u32,
     /// The epoch of the member's run.
     pub epoch: u64,
+    /// Digest of the partitions that the member was told it holds: an answer that says otherwise is not to wait.
+    pub held: u32,
     /// How many of the member's partitions were served before it was the turn of the next.
     pub turn: usize,
     /// By partition, what was returned of it; at most [`PARTITIONS_MAX`].
@@ -65,7 +67,7 @@ pub struct Malformed;
 impl MemberCursor {
     /// Nothing returned yet in this run.
     pub fn new(group: &GroupName, member: &MemberName, epoch: u64) -> Self {
-        Self { bearer: bearer(group, member), epoch, turn: 0, partitions: BTreeMap::new() }
+        Self { bearer: bearer(group, member), epoch, held: 0, turn: 0, partitions: BTreeMap::new() }
     }
 
     /// Whether it was given to this member of this group.
@@ -106,6 +108,7 @@ impl MemberCursor {
         let mut bytes = Vec::with_capacity(self.body_bytes(width));
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.bearer.to_le_bytes());
+        bytes.extend_from_slice(&self.held.to_le_bytes());
         put_varint(&mut bytes, self.epoch as usize);
         put_varint(&mut bytes, self.turn);
         bytes.push(width as u8);
@@ -153,7 +156,7 @@ impl MemberCursor {
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let ([version, bearer @ ..], mut rest) = bytes.split_first_chunk::<5>()?;
+        let ([version, b0, b1, b2, b3, held @ ..], mut rest) = bytes.split_first_chunk::<9>()?;
         if *version != VERSION {
             return None;
         }
@@ -190,7 +193,8 @@ impl MemberCursor {
             offset[..width].copy_from_slice(bytes);
             partitions.insert(id, Returned { incarnation, epoch, next_offset: u64::from_le_bytes(offset) });
         }
-        Some(Self { bearer: u32::from_le_bytes(*bearer), epoch, turn, partitions })
+        let bearer = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
+        Some(Self { bearer, epoch, held: u32::from_le_bytes(*held), turn, partitions })
     }
 }
 
@@ -243,9 +247,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(partitions in partitions(0..40), epoch in 0..1u64 << 40, turn in 0..1_000_000usize) {
+        fn a_cursor_survives_its_text(partitions in partitions(0..40), epoch in 0..1u64 << 40, held in any::<u32>(), turn in 0..1_000_000usize) {
             let (group, member) = names();
-            let cursor = MemberCursor { epoch, turn, partitions, ..MemberCursor::new(&group, &member, 0) };
+            let cursor = MemberCursor { epoch, held, turn, partitions, ..MemberCursor::new(&group, &member, 0) };
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             let again = MemberCursor::read(&text);

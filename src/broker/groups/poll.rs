@@ -57,6 +57,7 @@ impl Broker {
     /// Those of [`Broker::begin_member`], [`Broker::resume_member`], [`Session::step`] and [`Session::page`].
     pub async fn poll_group(&self, poll: GroupPoll, cut_short: impl Future<Output = ()>) -> Result<Polled, Error> {
         let GroupPoll { group, member, terms, cursor, commit, from, limit, wait } = poll;
+        let known = cursor.as_ref().map(|cursor| cursor.held);
         let mut session = match cursor {
             None => self.begin_member(&group, &member, terms, from).await?,
             Some(cursor) => self.resume_member(&group, &member, cursor, terms, from).await?,
@@ -75,7 +76,8 @@ impl Broker {
             }
         };
         let mut over = std::pin::pin!(over);
-        let mut last = wait.is_zero();
+        // What the caller does not know of its partitions is not held back either.
+        let mut last = wait.is_zero() || known.is_some_and(|held| held != session.cursor().held);
         loop {
             // Lowered before it looks: what comes while it looks raises it again.
             session.records().lower();

@@ -258,6 +258,7 @@ impl Session {
             stepped = self.take_step(Commit::Begin(begins), returned, Urgency::Now).await?;
             self.hold(&stepped).await?;
         }
+        self.cursor.held = digest(self.kept());
         Ok(!self.kept().eq(before))
     }
 
@@ -423,6 +424,15 @@ impl Session {
     pub fn wait_max(&self) -> Duration {
         Duration::from_millis(self.lease_ms / 2)
     }
+}
+
+/// Names a set of partitions, each held under its epoch.
+fn digest(kept: impl Iterator<Item = (PartitionId, u64)>) -> u32 {
+    kept.fold(0, |digest, (id, epoch)| {
+        let partition = u64::from(id.partition).to_le_bytes();
+        let bytes = [id.topic.0.to_le_bytes(), partition, epoch.to_le_bytes()].concat();
+        crc32c::crc32c_append(digest, &bytes)
+    })
 }
 
 /// A cursor as positions to commit.
