@@ -4,6 +4,7 @@
 
 pub(super) mod append;
 pub(super) mod bench;
+pub(super) mod group_ends;
 pub(super) mod groups;
 pub(super) mod keys;
 pub(super) mod model;
@@ -90,8 +91,10 @@ macro_rules! conformance {
                     who_leaves_is_forgotten_and_holds_nothing
                     a_run_is_ended_only_once_its_lease_is_over
                     a_partition_that_is_not_let_go_of_ends_its_owner
-                    lapses_are_found_from_where_the_last_look_ended
                     groups_are_listed_by_name_with_their_active_members
+                }
+                group_ends {
+                    lapses_are_found_from_where_the_last_look_ended
                     ended_members_are_purged_in_turns
                     a_deleted_group_gives_no_epoch_again
                     offsets_are_reset_forward_and_back

@@ -1,5 +1,6 @@
 //! Steps of members: in batches, each by the rules (`group_steps.rs` has them one by one), and what of them is kept.
 
+use crate::model::group::GroupPartition;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::store::conformance::bench::Bench;
@@ -72,11 +73,7 @@ pub(in crate::store) async fn a_refused_step_leaves_its_neighbours(bench: Bench)
         .expect("taken");
     let group = bench.found(&g()).await;
     let of = |id| row(&group, id).clone();
-    let free = |epoch| crate::model::group::GroupPartition {
-        assignee: Some(name("b")),
-        epoch,
-        ..crate::model::group::GroupPartition::new(q)
-    };
+    let free = |epoch| GroupPartition { assignee: Some(name("b")), epoch, ..GroupPartition::new(q) };
     assert!(outcomes[0].is_ok() && outcomes[1].is_ok() && outcomes[7].is_ok());
     assert_eq!(outcomes[2], Err(StepRefused::UnknownGroup));
     assert_eq!(outcomes[3], Err(StepRefused::UnknownMember));

@@ -21,12 +21,12 @@ use crate::store::sqlite::writer::store_error;
 pub(super) type Groups = HashMap<GroupId, GroupRows>;
 
 /// A cross join keeps the order: what is asked for comes first and is looked up, never the table searched for it.
-pub(crate) const BY_NAME: &str =
+pub(super) const BY_NAME: &str =
     concat!("select ", group_columns!(), " from json_each(?1) asked cross join groups g on g.name = asked.value");
 
-pub(crate) const BY_ID: &str = concat!("select ", group_columns!(), " from groups g where g.id = ?1");
+pub(super) const BY_ID: &str = concat!("select ", group_columns!(), " from groups g where g.id = ?1");
 
-pub(crate) const MEMBERS: &str = concat!(
+pub(super) const MEMBERS: &str = concat!(
     "select ",
     member_columns!(),
     " from json_each(?1) asked cross join group_members m
@@ -34,7 +34,7 @@ pub(crate) const MEMBERS: &str = concat!(
 );
 
 /// Left to itself, SQLite would walk over all partitions of the group, since they lie in the order of the primary key.
-pub(crate) const PARTITIONS: &str = concat!(
+pub(super) const PARTITIONS: &str = concat!(
     "select ",
     partition_columns!(),
     " from json_each(?1) asked cross join group_partitions p indexed by group_partitions_by_owner

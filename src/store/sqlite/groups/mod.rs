@@ -6,10 +6,10 @@
 
 pub(super) mod change;
 pub(super) mod forced;
-pub(super) mod load;
+mod load;
 pub(super) mod read;
 mod rows;
-pub(super) mod save;
+mod save;
 pub(super) mod step;
 pub(super) mod upkeep;
 
