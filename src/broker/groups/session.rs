@@ -119,7 +119,7 @@ impl Broker {
     /// Goes on in the run that a cursor tells of. Whether that run still is one, its next step tells.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] if the cursor is another member's; [`Error::UnknownGroup`].
+    /// [`Error::InvalidCursor`] if the cursor is another member's; [`Error::OffsetOutOfRange`]; [`Error::UnknownGroup`].
     pub async fn resume_member(
         &self,
         group: &GroupName,
@@ -134,7 +134,8 @@ impl Broker {
         Ok(Session::new(self, group, member, cursor, from))
     }
 
-    /// Refuses the cursor of another member or database; leaves out what it says of topics that are gone.
+    /// Refuses the cursor of another member or database, and one that lies beyond the end; leaves out what it says of topics
+    /// that are gone.
     pub(super) async fn check_cursor(
         &self,
         group: &GroupName,
@@ -146,15 +147,23 @@ impl Broker {
                 format!("this cursor was not given to member `{member}` of group `{group}`: poll without `cursor`");
             return Err(Error::InvalidCursor(whose));
         }
+        let mut beyond = Vec::new();
         for (id, returned) in cursor.partitions.clone() {
-            match self.catalog().find_by_id(id.topic).await? {
-                Some(known) if known.topic.incarnation as u16 == returned.incarnation => {}
-                Some(_) => {
-                    let foreign = "this cursor comes from another database: poll without `cursor`".to_owned();
-                    return Err(Error::InvalidCursor(foreign));
-                }
-                None => drop(cursor.partitions.remove(&id)),
+            let Some(known) = self.catalog().find_by_id(id.topic).await? else {
+                cursor.partitions.remove(&id);
+                continue;
+            };
+            if known.topic.incarnation as u16 != returned.incarnation {
+                let foreign = "this cursor comes from another database: poll without `cursor`".to_owned();
+                return Err(Error::InvalidCursor(foreign));
             }
+            let partition = self.partition(&known.topic, id.partition).await?;
+            if returned.next_offset > partition.high_watermark() {
+                beyond.push(Self::unreadable(&known.topic.name, &partition, returned.next_offset));
+            }
+        }
+        if !beyond.is_empty() {
+            return Err(Error::OffsetOutOfRange(beyond));
         }
         Ok(cursor)
     }

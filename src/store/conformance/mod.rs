@@ -105,6 +105,7 @@ macro_rules! conformance {
                 steps {
                     a_partition_moves_within_one_batch
                     a_refused_step_leaves_its_neighbours
+                    a_partition_that_leaves_again_has_its_owners_lease
                     a_lease_that_ran_out_is_taken_up_again
                     notes_come_back_as_they_were
                     one_batch_serves_many_members_of_many_groups

@@ -155,3 +155,17 @@ pub(in crate::store) async fn one_batch_serves_many_members_of_many_groups(bench
         }
     }
 }
+
+pub(in crate::store) async fn a_partition_that_leaves_again_has_its_owners_lease(bench: Bench) {
+    let p = bench.topic("t", 1).await.partition(0);
+    bench.join(&[("a", 40), ("b", LONG)], &[(p, Some("a"))]).await;
+    bench.take(step("a", 1, Commit::Nothing)).await.expect("taken");
+    bench.join(&[], &[(p, Some("b"))]).await;
+    let left = row(&bench.found(&g()).await, p).lease_end;
+    bench.past(left).await;
+    bench.take(Step { hand_over: None, ..step("a", 1, Commit::Nothing) }).await.expect("its own lease runs");
+    bench.join(&[], &[(p, Some("a"))]).await;
+    bench.join(&[], &[(p, Some("b"))]).await;
+    let group = bench.found(&g()).await;
+    assert_eq!(row(&group, p).lease_end, lease_end(&group, "a"));
+}
