@@ -291,15 +291,23 @@ pub(in crate::store) async fn a_partition_that_is_not_let_go_of_ends_its_owner(b
     assert_eq!((row(&group, p).lease_end, standing(&group, p).0), (until, Some("a")), "it is renewed no more");
     assert!(!group.member(&name("a")).expect("there").has_lapsed(group.now), "the member is");
     assert_eq!(bench.lapses(until).await.expect("looked").groups, [g()]);
-    let end = |group: &Group| GroupChange { lapsed: vec![(name("a"), 1)], ..change_of(group) };
-    // While nobody waits for it, it may stay.
-    let group = bench.join(&[], &[(p, None)]).await;
-    assert_eq!(bench.lapses(0).await.expect("looked").groups, []);
-    assert_eq!(bench.change_group(end(&group)).await.expect("asked"), Changed::Conflict);
-    let group = bench.join(&[], &[(p, Some("b"))]).await;
-    bench.change(end(&group)).await;
+    bench.change(GroupChange { lapsed: vec![(name("a"), 1)], ..change_of(&group) }).await;
     let held = bench.take(step("b", 2, Commit::Nothing)).await.expect("taken").held;
     assert_eq!(held.iter().map(|row| (row.id, row.epoch)).collect::<Vec<_>>(), [(p, 2)]);
+}
+
+pub(in crate::store) async fn a_partition_that_nobody_waits_for_may_stay(bench: Bench) {
+    let p = bench.topic("t", 1).await.partition(0);
+    bench.join(&[("a", 20), ("b", LONG)], &[(p, Some("a"))]).await;
+    bench.take(step("a", 1, Commit::Nothing)).await.expect("taken");
+    let group = bench.join(&[], &[(p, None)]).await;
+    let until = row(&group, p).lease_end;
+    bench.change(GroupChange { runs: vec![run("a", 1, LONG)], ..change_of(&group) }).await;
+    let group = bench.past(until).await;
+    assert_eq!(bench.lapses(0).await.expect("looked").groups, []);
+    let end = GroupChange { lapsed: vec![(name("a"), 1)], ..change_of(&group) };
+    assert_eq!(bench.change_group(end).await.expect("asked"), Changed::Conflict);
+    assert_eq!(standing(&bench.found(&g()).await, p).0, Some("a"));
 }
 
 pub(in crate::store) async fn groups_are_listed_by_name_with_their_active_members(bench: Bench) {
