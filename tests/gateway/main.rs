@@ -18,6 +18,7 @@ mod groups_poll;
 mod groups_rebalance;
 mod groups_refusals;
 mod groups_reset;
+mod groups_shell;
 mod groups_stream;
 mod groups_stream_asking;
 mod idempotency;

@@ -137,10 +137,20 @@ fn runs(witness: &Witness, lease_ms: u64) -> Vec<(u64, Run)> {
     runs
 }
 
-/// How long each partition of who was killed or paused waited for its next owner, in milliseconds, in ascending order.
-pub(crate) fn take_overs(witnesses: &[Witness], troubles: &[Trouble]) -> Vec<u64> {
+/// How long partitions waited for their next owner, in milliseconds, in ascending order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TakeOvers {
+    /// Those of one member that was killed or paused while all others were well.
+    pub(crate) alone: Vec<u64>,
+    /// Those where another was killed or paused within a lease before or while they waited: it may have been the heir,
+    /// whose own lease had to run out first.
+    pub(crate) after_another: Vec<u64>,
+}
+
+/// The take-overs from those who were killed or paused.
+pub(crate) fn take_overs(witnesses: &[Witness], troubles: &[Trouble], lease_ms: u64) -> TakeOvers {
     let by_label: BTreeMap<_, _> = witnesses.iter().map(|witness| (&witness.label, &witness.lines)).collect();
-    let mut times = Vec::new();
+    let mut times = TakeOvers::default();
     for trouble in troubles {
         let lines = by_label[&trouble.label];
         let Some(last) = lines.iter().rfind(|line| line.at <= trouble.at) else { continue };
@@ -152,11 +162,16 @@ pub(crate) fn take_overs(witnesses: &[Witness], troubles: &[Trouble]) -> Vec<u64
             // What its owner kept, because its pause was over before its lease, is no take-over.
             let kept = lines.iter().find(|line| line.at > trouble.at && line.holds(*partition)).map(|line| line.at);
             if let Some(taken) = taken.filter(|taken| kept.is_none_or(|kept| *taken < kept)) {
-                times.push(taken - trouble.at);
+                let others = troubles.iter().filter(|other| other.label != trouble.label);
+                let near = trouble.at.saturating_sub(lease_ms)..=taken;
+                let alone = others.filter(|other| near.contains(&other.at)).count() == 0;
+                let list = if alone { &mut times.alone } else { &mut times.after_another };
+                list.push(taken - trouble.at);
             }
         }
     }
-    times.sort_unstable();
+    times.alone.sort_unstable();
+    times.after_another.sort_unstable();
     times
 }
 
@@ -236,6 +251,10 @@ mod tests {
     fn a_take_over_is_timed_from_the_trouble_to_the_next_owner() {
         let dead = witness("dead", true, vec![fine(0, false, span(0, 4))]);
         let troubles = [Trouble { at: 100, label: "dead".to_owned() }];
-        assert_eq!(take_overs(&[dead, whole("heir", 1300)], &troubles), [1200]);
+        let witnesses = [dead, whole("heir", 1300)];
+        assert_eq!(take_overs(&witnesses, &troubles, LEASE_MS).alone, [1200]);
+        let [dead] = troubles;
+        let troubles = [dead, Trouble { at: 900, label: "heir".to_owned() }];
+        assert_eq!(take_overs(&witnesses, &troubles, LEASE_MS), TakeOvers { alone: vec![], after_another: vec![1200] });
     }
 }
