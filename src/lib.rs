@@ -23,7 +23,7 @@
 //!
 //! # A record's way up
 //! `log::partition` raises who waits → `broker::reader` reads it from the tail (older ones from `segments`, else the
-//! table) → `http::native::feed` renders it once for all who stream the same selection → `http::kit::fanout` hands each
+//! table) → `http::native::consume::feed` renders it once for all who stream the same selection → `http::kit::fanout` hands each
 //! subscriber a reference to the same bytes.
 //!
 //! # What is promised

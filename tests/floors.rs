@@ -76,8 +76,9 @@ fn is_within(module: &str, entry: &str) -> bool {
     module.strip_prefix(entry).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The paths of this crate that a line names.
+/// The paths of this crate that a line names. How far an item can be seen (`pub(in …)`) is no use of anything.
 fn used(line: &str) -> impl Iterator<Item = &str> {
+    let line = line.trim_start().strip_prefix("pub(in crate::").unwrap_or(line);
     line.split("crate::").skip(1).map(|rest| {
         let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
         rest[..end].trim_end_matches(':')

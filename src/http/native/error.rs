@@ -9,9 +9,9 @@ use crate::broker::error::NamedPartition;
 use crate::broker::error::Unreadable;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
-use crate::http::native::refusal::Refusal;
-use crate::http::native::refusal::RefusalKind;
-use crate::http::native::topic_bodies::TopicBody;
+use crate::http::native::input::refusal::Refusal;
+use crate::http::native::input::refusal::RefusalKind;
+use crate::http::native::topics::bodies::TopicBody;
 
 /// How long a client waits before it comes back to a gateway that is busy.
 const BUSY: Duration = Duration::from_secs(1);

@@ -19,7 +19,11 @@ use crate::store::sqlite::writer::Writer;
 use crate::store::sqlite::writer::integer;
 use crate::store::sqlite::writer::store_error;
 
-pub(crate) async fn create(writer: &mut Writer, now: Millis, name: &GroupName) -> Result<Group, StoreError> {
+pub(in crate::store::sqlite) async fn create(
+    writer: &mut Writer,
+    now: Millis,
+    name: &GroupName,
+) -> Result<Group, StoreError> {
     if let Some(group) = read::group(&mut writer.connection, now, name).await? {
         return Ok(group);
     }
@@ -37,7 +41,7 @@ pub(crate) async fn create(writer: &mut Writer, now: Millis, name: &GroupName) -
 }
 
 /// What came of a change, and how many bytes of rows it wrote.
-pub(crate) async fn change(
+pub(in crate::store::sqlite) async fn change(
     writer: &mut Writer,
     now: Millis,
     change: &GroupChange,

@@ -16,7 +16,7 @@ use crate::store::sqlite::groups::save;
 use crate::store::sqlite::writer::Writer;
 
 /// What came of it, and how many bytes of rows it wrote.
-pub(crate) async fn reset(
+pub(in crate::store::sqlite) async fn reset(
     writer: &mut Writer,
     now: Millis,
     name: &GroupName,
@@ -37,7 +37,7 @@ pub(crate) async fn reset(
     Ok((done, bytes))
 }
 
-pub(crate) async fn delete(
+pub(in crate::store::sqlite) async fn delete(
     writer: &mut Writer,
     now: Millis,
     name: &GroupName,

@@ -31,7 +31,7 @@ pub(super) const PARTITIONS: &str = concat!(
 );
 
 /// A group as it stands in one read transaction: the writer may go on between two statements.
-pub(crate) async fn group(
+pub(in crate::store::sqlite) async fn group(
     connection: &mut SqliteConnection,
     now: Millis,
     name: &GroupName,
@@ -62,7 +62,7 @@ pub(super) const LIST: &str = "
     select g.name, g.strategy, (select count(*) from group_members m where m.group_id = g.id and m.lease_end >= ?1)
     from groups g where g.name > ?2 order by g.name limit ?3";
 
-pub(crate) async fn list(
+pub(in crate::store::sqlite) async fn list(
     connection: &mut SqliteConnection,
     now: Millis,
     after: Option<&str>,
@@ -98,7 +98,7 @@ pub(super) const LAPSES: &str = "
     order by lapse.first";
 
 /// Looks from `since` to `now`. Whatever gave a lease before `now` must be committed.
-pub(crate) async fn lapses(
+pub(in crate::store::sqlite) async fn lapses(
     connection: &mut SqliteConnection,
     since: Millis,
     now: Millis,

@@ -18,14 +18,18 @@ use crate::store::sqlite::writer::Writer;
 
 /// What a batch did.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(in crate::store::sqlite) struct Taken {
     /// One per step, in order.
-    pub(crate) outcomes: Vec<Result<Stepped, StepRefused>>,
+    pub(in crate::store::sqlite) outcomes: Vec<Result<Stepped, StepRefused>>,
     /// Bytes of the rows written.
-    pub(crate) bytes: u64,
+    pub(in crate::store::sqlite) bytes: u64,
 }
 
-pub(crate) async fn take(writer: &mut Writer, now: Millis, steps: &[Step]) -> Result<Taken, StoreError> {
+pub(in crate::store::sqlite) async fn take(
+    writer: &mut Writer,
+    now: Millis,
+    steps: &[Step],
+) -> Result<Taken, StoreError> {
     let mut names: Vec<&GroupName> = steps.iter().map(|step| &step.group).collect();
     names.sort_unstable();
     names.dedup();

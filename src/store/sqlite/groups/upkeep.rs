@@ -17,7 +17,7 @@ pub(super) const ANY_LEASE: &str = "
         or exists (select 1 from group_partitions where owner is not null)";
 
 /// Has every lease run its full length anew: the clock they were told by stopped with the process.
-pub(crate) async fn restart_leases(writer: &mut Writer, now: Millis) -> Result<(), StoreError> {
+pub(in crate::store::sqlite) async fn restart_leases(writer: &mut Writer, now: Millis) -> Result<(), StoreError> {
     let any: bool = sqlx::query_scalar(ANY_LEASE).fetch_one(&mut writer.connection).await.map_err(store_error)?;
     if !any {
         return Ok(());
@@ -40,7 +40,7 @@ pub(super) const PURGE_MEMBERS: &str = "
         select group_id, member from group_members where ended_at < ?1 limit ?2)";
 
 /// Forgets some of the members whose run was ended before `before`; true if more are left.
-pub(crate) async fn purge_members(writer: &mut Writer, before: Millis) -> Result<bool, StoreError> {
+pub(in crate::store::sqlite) async fn purge_members(writer: &mut Writer, before: Millis) -> Result<bool, StoreError> {
     let done = sqlx::query(PURGE_MEMBERS)
         .bind(integer(before))
         .bind(PURGE_ROWS)
@@ -50,6 +50,6 @@ pub(crate) async fn purge_members(writer: &mut Writer, before: Millis) -> Result
     Ok(done.rows_affected() == PURGE_ROWS.unsigned_abs())
 }
 
-pub(crate) const FORGET_TOPIC: &str = "
+pub(in crate::store::sqlite) const FORGET_TOPIC: &str = "
     delete from group_partitions where (group_id, topic_id, partition) in (
         select group_id, topic_id, partition from group_partitions where topic_id = ?1 limit ?2)";

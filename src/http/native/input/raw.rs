@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::http::native::json_text::NotTaken;
-use crate::http::native::json_text::parse_value;
-use crate::http::native::json_text::write_string;
-use crate::http::native::refusal::Refusal;
-use crate::http::native::refusal::RefusalKind;
-use crate::http::native::refusal::clip;
+use crate::http::native::input::json_text::NotTaken;
+use crate::http::native::input::json_text::parse_value;
+use crate::http::native::input::json_text::write_string;
+use crate::http::native::input::refusal::Refusal;
+use crate::http::native::input::refusal::RefusalKind;
+use crate::http::native::input::refusal::clip;
 use crate::model::limits::Limits;
 use crate::model::record::Value;
 

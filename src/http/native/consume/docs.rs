@@ -1,4 +1,4 @@
-//! How reads are described in the OpenAPI document. Nothing here runs: `read_query.rs` reads what these describe.
+//! How reads are described in the OpenAPI document. Nothing here runs: `query.rs` reads what these describe.
 
 use std::collections::BTreeMap;
 

@@ -6,15 +6,15 @@ use serde::de::IgnoredAny;
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use crate::http::native::bounds::Bounds;
-use crate::http::native::headers::FromList;
-use crate::http::native::headers::FromObject;
-use crate::http::native::headers::Sender;
-use crate::http::native::headers::decode_base64;
-use crate::http::native::json_text::Text;
-use crate::http::native::json_text::compact;
-use crate::http::native::refusal::Place;
-use crate::http::native::refusal::Refusal;
+use crate::http::native::input::bounds::Bounds;
+use crate::http::native::input::headers::FromList;
+use crate::http::native::input::headers::FromObject;
+use crate::http::native::input::headers::Sender;
+use crate::http::native::input::headers::decode_base64;
+use crate::http::native::input::json_text::Text;
+use crate::http::native::input::json_text::compact;
+use crate::http::native::input::refusal::Place;
+use crate::http::native::input::refusal::Refusal;
 use crate::model::record::Header;
 use crate::model::record::NewRecord;
 use crate::model::record::Value;
@@ -190,8 +190,8 @@ impl<'de> Envelope<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::native::decode;
-    use crate::http::native::refusal::RefusalKind;
+    use crate::http::native::input::decode;
+    use crate::http::native::input::refusal::RefusalKind;
     use crate::model::limits::Limits;
     use crate::model::record::HeaderValue;
 

@@ -18,22 +18,22 @@ use crate::http::kit::media::ContentType;
 use crate::http::kit::path::TopicPath;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::query::Query;
-use crate::http::native::bounds::Bounds;
-use crate::http::native::bounds::INTEGER_MAX;
-use crate::http::native::decode;
-use crate::http::native::decode::Topics;
-use crate::http::native::produce_answer;
-use crate::http::native::produce_bodies::NewRecordBody;
-use crate::http::native::produce_bodies::NewRecordsBody;
-use crate::http::native::produce_bodies::ReceiptLineBody;
-use crate::http::native::produce_bodies::ReceiptsBody;
-use crate::http::native::produce_bodies::ValueReceiptBody;
-use crate::http::native::produce_request;
-use crate::http::native::produce_request::Delivery;
-use crate::http::native::produce_stream;
-use crate::http::native::produce_stream::Session;
-use crate::http::native::raw::raw_value;
-use crate::http::native::refusal::Place;
+use crate::http::native::input::bounds::Bounds;
+use crate::http::native::input::bounds::INTEGER_MAX;
+use crate::http::native::input::decode;
+use crate::http::native::input::decode::Topics;
+use crate::http::native::input::raw::raw_value;
+use crate::http::native::input::refusal::Place;
+use crate::http::native::produce::answer;
+use crate::http::native::produce::bodies::NewRecordBody;
+use crate::http::native::produce::bodies::NewRecordsBody;
+use crate::http::native::produce::bodies::ReceiptLineBody;
+use crate::http::native::produce::bodies::ReceiptsBody;
+use crate::http::native::produce::bodies::ValueReceiptBody;
+use crate::http::native::produce::request;
+use crate::http::native::produce::request::Delivery;
+use crate::http::native::produce::stream;
+use crate::http::native::produce::stream::Session;
 use crate::http::native::state::Api;
 use crate::model::name::TopicName;
 use crate::model::record::Header;
@@ -97,11 +97,11 @@ async fn produce_value(
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query(), OF_VALUES)?;
     let delivery = Delivery::of(&query)?;
-    let key = produce_request::key(&query)?;
-    let partition = produce_request::partition(&query)?;
+    let key = request::key(&query)?;
+    let partition = request::partition(&query)?;
     let timestamp = query.number("timestamp", 0..=INTEGER_MAX)?;
-    let content_type = produce_request::content_type(&parts.headers)?;
-    let mut headers = produce_request::record_headers(&parts.headers)?;
+    let content_type = request::content_type(&parts.headers)?;
+    let mut headers = request::record_headers(&parts.headers)?;
 
     let body = read_all(&parts.headers, body, api.limits.request_bytes).await?;
     let raw = raw_value(content_type, &body, &api.limits)?;
@@ -110,13 +110,13 @@ async fn produce_value(
     }
     let record = NewRecord { topic: 0, partition, key, value: raw.value, headers, timestamp };
     Bounds { limits: &api.limits, now: time::now() }.check(&record, Place::Request)?;
-    let idempotency = produce_request::produce_key(&parts, &body, delivery)?;
+    let idempotency = request::produce_key(&parts, &body, delivery)?;
     let write = Produce { topics: vec![topic], records: vec![record], create: delivery.create, idempotency };
     if !delivery.acknowledged {
         return submit(&api, &write).await;
     }
     let produced = api.broker.produce(&write).await?;
-    Ok(produce_answer::of_value(&write.topics[0], &produced, raw.stored_as))
+    Ok(answer::of_value(&write.topics[0], &produced, raw.stored_as))
 }
 
 /// Write records
@@ -219,7 +219,7 @@ async fn records(api: Api, topic: Option<TopicName>, context: Context, request: 
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query(), OF_RECORDS)?;
     let delivery = Delivery::of(&query)?;
-    produce_request::refuse_record_headers(&parts.headers)?;
+    request::refuse_record_headers(&parts.headers)?;
     let ndjson = match ContentType::of(&parts.headers)? {
         ContentType::Json | ContentType::Unstated => false,
         ContentType::Ndjson => true,
@@ -234,11 +234,11 @@ async fn records(api: Api, topic: Option<TopicName>, context: Context, request: 
     } else {
         query.refuse(&["ack"], "a stream is acknowledged line by line; `receipts=none` keeps the lines back")?;
         let why = "each line of a stream is a write of its own; send `atomic=true`, or JSON";
-        produce_request::refuse_idempotency_key(&parts.headers, why)?;
+        request::refuse_idempotency_key(&parts.headers, why)?;
         refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
         let session = Session::new(&api, topic, delivery.create, receipts, context.request_id, body, STREAM_IDLE_MAX);
-        return produce_stream::respond(session).await;
+        return stream::respond(session).await;
     }
     write_whole(&api, topic, delivery, ndjson, &parts, body).await
 }
@@ -257,7 +257,7 @@ async fn write_whole(
     let mut named = Topics::default();
     let names = topic.is_none().then_some(&mut named);
     let records = if ndjson { decode::lines(&body, &bounds, names)? } else { decode::batch(&body, &bounds, names)? };
-    let idempotency = produce_request::produce_key(parts, &body, delivery)?;
+    let idempotency = request::produce_key(parts, &body, delivery)?;
     let tell_topics = topic.is_none();
     let topics = topic.map_or_else(|| named.into_names(), |topic| vec![topic]);
     let write = Produce { topics, records, create: delivery.create, idempotency };
@@ -265,11 +265,11 @@ async fn write_whole(
         return submit(api, &write).await;
     }
     let produced = api.broker.produce(&write).await?;
-    Ok(produce_answer::of_records(&write.topics, tell_topics, &produced))
+    Ok(answer::of_records(&write.topics, tell_topics, &produced))
 }
 
 /// A write that nobody waits for: it is in the queue, and its commit does not depend on us.
 async fn submit(api: &Api, write: &Produce<'_>) -> Result<Response, Problem> {
     let pending = api.broker.submit(write).await?;
-    Ok(produce_answer::of_pending(pending.created()))
+    Ok(answer::of_pending(pending.created()))
 }

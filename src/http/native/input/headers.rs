@@ -11,11 +11,11 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
-use crate::http::native::bounds::Bounds;
-use crate::http::native::json_text::Text;
-use crate::http::native::refusal::Place;
-use crate::http::native::refusal::Refusal;
-use crate::http::native::refusal::Stop;
+use crate::http::native::input::bounds::Bounds;
+use crate::http::native::input::json_text::Text;
+use crate::http::native::input::refusal::Place;
+use crate::http::native::input::refusal::Refusal;
+use crate::http::native::input::refusal::Stop;
 use crate::model::record::Header;
 use crate::model::record::HeaderValue;
 

@@ -17,8 +17,8 @@ use crate::broker::reader::Page;
 use crate::broker::reader::Reader;
 use crate::http::kit::media::Format;
 use crate::http::kit::problem::Problem;
-use crate::http::native::render::RecordWriter;
-use crate::http::native::render::write_value;
+use crate::http::native::consume::render::RecordWriter;
+use crate::http::native::consume::render::write_value;
 use crate::model::cursor::Cursor;
 
 /// How long a browser waits before it reconnects, in milliseconds.

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::http::native::json_text::write_string;
-use crate::http::native::raw::StoredAs;
+use crate::http::native::input::json_text::write_string;
+use crate::http::native::input::raw::StoredAs;
 use crate::model::codec::RecordRef;
 use crate::model::codec::ValueRef;
 use crate::model::name::TopicName;
@@ -192,9 +192,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::native::bounds::Bounds;
-    use crate::http::native::decode;
-    use crate::http::native::json_text::parse_value;
+    use crate::http::native::input::bounds::Bounds;
+    use crate::http::native::input::decode;
+    use crate::http::native::input::json_text::parse_value;
     use crate::model::batch::RecordBatch;
     use crate::model::batch::Run;
     use crate::model::limits::Limits;

@@ -18,9 +18,9 @@ use crate::broker::reader::Page;
 use crate::broker::reader::PageLimit;
 use crate::broker::reader::Reader;
 use crate::http::kit::media::Format;
-use crate::http::native::read_query::ReadQuery;
-use crate::http::native::render::RecordWriter;
-use crate::http::native::render::write_value;
+use crate::http::native::consume::query::ReadQuery;
+use crate::http::native::consume::render::RecordWriter;
+use crate::http::native::consume::render::write_value;
 use crate::model::cursor::Cursor;
 
 /// Where to go on.

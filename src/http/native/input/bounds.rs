@@ -1,7 +1,7 @@
 //! The bounds of one record, however it was sent.
 
-use crate::http::native::refusal::Place;
-use crate::http::native::refusal::Refusal;
+use crate::http::native::input::refusal::Place;
+use crate::http::native::input::refusal::Refusal;
 use crate::model::limits::Limits;
 use crate::model::record::NewRecord;
 use crate::model::time::Millis;

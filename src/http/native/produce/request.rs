@@ -13,8 +13,8 @@ use crate::broker::produce::ProduceKey;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
-use crate::http::native::headers;
-use crate::http::native::read_query::base64_of_query;
+use crate::http::native::consume::query::base64_of_query;
+use crate::http::native::input::headers;
 use crate::model::record::Header;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

@@ -10,8 +10,8 @@ use axum::response::Response;
 
 use crate::broker::produce::Placed;
 use crate::broker::produce::Produced;
-use crate::http::native::raw::StoredAs;
-use crate::http::native::render::Receipt;
+use crate::http::native::consume::render::Receipt;
+use crate::http::native::input::raw::StoredAs;
 use crate::model::name::TopicName;
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -32,11 +32,11 @@ use crate::http::kit::context::RequestId;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
-use crate::http::native::lines::Line;
-use crate::http::native::lines::LineSplitter;
-use crate::http::native::produce_answer;
-use crate::http::native::produce_chunk::Target;
-use crate::http::native::produce_chunk::Written;
+use crate::http::native::input::lines::Line;
+use crate::http::native::input::lines::LineSplitter;
+use crate::http::native::produce::answer;
+use crate::http::native::produce::chunk::Target;
+use crate::http::native::produce::chunk::Written;
 use crate::http::native::state::Api;
 use crate::model::name::TopicName;
 
@@ -250,7 +250,7 @@ impl Session {
             receipts.reserve(produced.records.len() * RECEIPT_BYTES_HINT);
             for placed in &produced.records {
                 let topic = self.target.topic.is_none().then(|| &topics[placed.topic]);
-                produce_answer::receipt(placed, topic).write(&mut receipts);
+                answer::receipt(placed, topic).write(&mut receipts);
                 receipts.push(b'\n');
             }
         }
@@ -325,6 +325,6 @@ pub async fn respond(mut session: Session) -> Result<Response, Problem> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, NDJSON);
     headers.insert(X_ACCEL_BUFFERING, NO);
-    produce_answer::tell_created(headers, &created);
+    answer::tell_created(headers, &created);
     Ok(response)
 }

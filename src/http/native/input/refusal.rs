@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::http::native::json_text::Malformed;
+use crate::http::native::input::json_text::Malformed;
 
 /// How much of what a caller sent is repeated in a refusal, in characters.
 const QUOTED_MAX: usize = 200;

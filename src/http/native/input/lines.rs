@@ -8,7 +8,7 @@ use std::mem;
 use bytes::Bytes;
 use memchr::memchr;
 
-use crate::http::native::refusal::Refusal;
+use crate::http::native::input::refusal::Refusal;
 use crate::model::limits::Limits;
 
 /// The lines of a whole body: their numbers, from 1, and their text.

@@ -15,18 +15,18 @@ use serde::de::SeqAccess;
 use serde::de::Visitor;
 use serde_json::value::RawValue;
 
-use crate::http::native::bounds::Bounds;
-use crate::http::native::envelope::Envelope;
-use crate::http::native::envelope::MEMBERS;
-use crate::http::native::envelope::Member;
-use crate::http::native::headers::Sender;
-use crate::http::native::json_text;
-use crate::http::native::json_text::Text;
-use crate::http::native::lines::Lines;
-use crate::http::native::refusal::Place;
-use crate::http::native::refusal::Refusal;
-use crate::http::native::refusal::Stop;
-use crate::http::native::refusal::clip;
+use crate::http::native::input::bounds::Bounds;
+use crate::http::native::input::envelope::Envelope;
+use crate::http::native::input::envelope::MEMBERS;
+use crate::http::native::input::envelope::Member;
+use crate::http::native::input::headers::Sender;
+use crate::http::native::input::json_text;
+use crate::http::native::input::json_text::Text;
+use crate::http::native::input::lines::Lines;
+use crate::http::native::input::refusal::Place;
+use crate::http::native::input::refusal::Refusal;
+use crate::http::native::input::refusal::Stop;
+use crate::http::native::input::refusal::clip;
 use crate::model::name::NameError;
 use crate::model::name::TopicName;
 use crate::model::record::NewRecord;
@@ -299,7 +299,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::native::refusal::RefusalKind;
+    use crate::http::native::input::refusal::RefusalKind;
     use crate::model::limits::Limits;
 
     const NOW: u64 = 1_732_233_600_000;

@@ -21,7 +21,7 @@ use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
-use crate::http::native::frames::StreamFormat;
+use crate::http::native::consume::frames::StreamFormat;
 use crate::model::cursor::Cursor;
 use crate::model::limits::Limits;
 use crate::model::name::TopicName;
