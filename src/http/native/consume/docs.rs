@@ -94,9 +94,14 @@ fn partition_list() -> Array {
 }
 
 fn topic_list() -> Array {
+    topic_names(PARTITIONS_MAX)
+}
+
+/// At most so many names of topics.
+pub fn topic_names(max: usize) -> Array {
     let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(NAME_BYTES_MAX));
     let name = name.pattern(Some("^[A-Za-z0-9._-]+$"));
-    ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(PARTITIONS_MAX)).build()
+    ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(max)).build()
 }
 
 /// How records are written.

@@ -12,6 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::Array;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,6 +30,7 @@ use crate::http::kit::path::GroupPath;
 use crate::http::kit::path::MemberPath;
 use crate::http::kit::problem::Problem;
 use crate::http::native::consume::docs::RecordAnswer;
+use crate::http::native::consume::docs::topic_names;
 use crate::http::native::consume::frames::Ending;
 use crate::http::native::consume::frames::StreamFormat;
 use crate::http::native::consume::frames::stream_head;
@@ -39,6 +41,7 @@ use crate::http::native::groups::bodies::MembershipBody;
 use crate::http::native::groups::consume::made_name;
 use crate::http::native::groups::stream_query::StreamQuery;
 use crate::http::native::state::Api;
+use crate::model::group::SUBSCRIBED_TOPICS_MAX;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
@@ -61,7 +64,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[allow(dead_code)]
 struct StreamParams {
     /// The topics (repeatable).
-    #[param(example = json!(["clicks"]))]
+    #[param(explode = true, style = Form, required = false, schema_with = topic_list, example = json!(["clicks"]))]
     topic: Option<Vec<String>>,
     /// Instead of `topic`: all topics whose names begin so, now and later.
     #[param(max_length = 249)]
@@ -91,6 +94,10 @@ struct StreamParams {
     /// `sse`, if it is given; the header `Accept: text/event-stream` is needed all the same.
     #[param(pattern = "^sse$")]
     format: Option<String>,
+}
+
+fn topic_list() -> Array {
+    topic_names(SUBSCRIBED_TOPICS_MAX)
 }
 
 /// Stream as a member
