@@ -77,7 +77,8 @@ impl Broker {
         };
         let mut over = std::pin::pin!(over);
         // What the caller does not know of its partitions is not held back either.
-        let mut last = wait.is_zero() || known.is_some_and(|held| held != session.cursor().held);
+        let known = known.unwrap_or_else(|| session.assigned());
+        let mut last = wait.is_zero() || known != session.assigned();
         loop {
             // Lowered before it looks: what comes while it looks raises it again.
             session.records().lower();
@@ -93,7 +94,8 @@ impl Broker {
                     quiet
                 }
             };
-            last |= session.step(Commit::Nothing, urgency).await?;
+            session.step(Commit::Nothing, urgency).await?;
+            last |= known != session.assigned();
         }
     }
 }

@@ -206,6 +206,11 @@ impl Session {
         self.lease_ms
     }
 
+    /// A digest of what it holds and keeps: another one means that its assignments have changed.
+    pub fn assigned(&self) -> u32 {
+        self.cursor.held
+    }
+
     /// What was returned and is not known to be committed.
     pub fn cursor(&self) -> &MemberCursor {
         &self.cursor
@@ -243,18 +248,16 @@ impl Session {
         self.held.values().filter(|held| !held.leaving).all(|held| held.next >= held.partition.high_watermark())
     }
 
-    /// Commits, renews the lease, lets go of partitions that are to move and takes those that are free. True if it keeps
-    /// other partitions than before.
+    /// Commits, renews the lease, lets go of partitions that are to move and takes those that are free.
     ///
     /// # Errors
     /// [`Error::StaleEpoch`], [`Error::LeaseLost`], [`Error::UnknownMember`], [`Error::UnknownGroup`].
-    pub async fn step(&mut self, commit: Commit, urgency: Urgency) -> Result<bool, Error> {
+    pub async fn step(&mut self, commit: Commit, urgency: Urgency) -> Result<(), Error> {
         let returned = match &commit {
             // What is committed here is no reason to hold on to a partition.
             Commit::Cursor(_) => Vec::new(),
             _ => self.returned(),
         };
-        let before: Vec<(PartitionId, u64)> = self.kept().collect();
         self.changes.lower();
         let mut stepped = self.take_step(commit, returned.clone(), urgency).await?;
         if stepped.was_lapsed {
@@ -268,7 +271,7 @@ impl Session {
             self.hold(&stepped).await?;
         }
         self.cursor.held = digest(self.kept());
-        Ok(!self.kept().eq(before))
+        Ok(())
     }
 
     fn kept(&self) -> impl Iterator<Item = (PartitionId, u64)> {

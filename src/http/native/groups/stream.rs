@@ -183,6 +183,7 @@ async fn open(
         commit_on_send,
         request_id: context.request_id.clone(),
         phase: Phase::Opening,
+        told: 0,
     };
     *response.body_mut() = Body::from_stream(stream::unfold(subscriber, |subscriber| subscriber.next()));
     Ok(response)
@@ -254,6 +255,8 @@ struct Subscriber {
     commit_on_send: bool,
     request_id: RequestId,
     phase: Phase,
+    /// The assignments that were said last.
+    told: u32,
 }
 
 impl Subscriber {
@@ -288,7 +291,10 @@ impl Subscriber {
             if self.presence.is_replaced() {
                 return Ok(None);
             }
-            if self.session.changes().is_raised() && self.step(Commit::Nothing).await? {
+            if self.session.changes().is_raised() {
+                self.step(Commit::Nothing).await?;
+            }
+            if self.session.assigned() != self.told {
                 return Ok(Some(self.assignment()));
             }
             self.session.records().lower();
@@ -297,8 +303,8 @@ impl Subscriber {
                 Ok((page, reader)) if page.records > 0 => {
                     let piece = events(&before, self.session.cursor(), &page, &reader);
                     // Before it is sent: what is lost on the way does not come again.
-                    if self.commit_on_send && self.step(Commit::Cursor(self.session.returned())).await? {
-                        self.session.changes().raise();
+                    if self.commit_on_send {
+                        self.step(Commit::Cursor(self.session.returned())).await?;
                     }
                     return Ok(Some(piece));
                 }
@@ -318,17 +324,20 @@ impl Subscriber {
                     self.pulse.lower();
                     // What was committed meanwhile makes room in the cursor.
                     self.step(Commit::Nothing).await?;
-                    return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
+                    if self.session.assigned() == self.told {
+                        return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
+                    }
                 }
             }
         }
     }
 
-    async fn step(&mut self, commit: Commit) -> Result<bool, Ending> {
+    async fn step(&mut self, commit: Commit) -> Result<(), Ending> {
         self.session.step(commit, Urgency::Now).await.map_err(Ending::Failed)
     }
 
-    fn assignment(&self) -> Bytes {
+    fn assignment(&mut self) -> Bytes {
+        self.told = self.session.assigned();
         let body = MembershipBody::from(&self.session);
         let json = serde_json::to_string(&body).expect("names and numbers always serialize");
         Bytes::from(format!("event: assignment\nid: {}\ndata: {json}\n\n", self.session.cursor()))
