@@ -12,14 +12,12 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::model::codec::put_varint;
 use crate::model::codec::take_varint;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
+use crate::model::token;
 use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
 
@@ -130,13 +128,7 @@ impl MemberCursor {
         for returned in self.partitions.values() {
             bytes.extend_from_slice(&returned.next_offset.to_le_bytes()[..width]);
         }
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        let start = out.len();
-        out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-        let written =
-            URL_SAFE_NO_PAD.encode_slice(&bytes, &mut out[start..]).expect("room for four characters per three bytes");
-        out.truncate(start + written);
+        token::seal(bytes, out);
     }
 
     /// Reads a token. Only what [`MemberCursor::write`] gave is taken.
@@ -144,15 +136,7 @@ impl MemberCursor {
     /// # Errors
     /// [`Malformed`].
     pub fn read(text: &str) -> Result<Self, Malformed> {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(Malformed);
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed)?;
-        let (body, crc) = bytes.split_last_chunk::<4>().ok_or(Malformed)?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
-            return Err(Malformed);
-        }
-        Self::parse(body).ok_or(Malformed)
+        token::open(text, TEXT_BYTES_MAX).and_then(|bytes| Self::parse(&bytes)).ok_or(Malformed)
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
