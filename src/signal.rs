@@ -91,8 +91,10 @@ impl Waiters {
         });
     }
 
-    fn is_empty(&self) -> bool {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// Whether nobody waits here.
+    pub fn is_empty(&self) -> bool {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.iter().all(|waiting| waiting.strong_count() == 0)
     }
 }
 
@@ -125,6 +127,15 @@ impl<K: Eq + Hash> KeyedWaiters<K> {
     /// Whether nobody waits here.
     pub fn is_empty(&self) -> bool {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// The keys that somebody waits under.
+    pub fn keys(&self) -> Vec<K>
+    where
+        K: Clone,
+    {
+        let by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        by_key.iter().filter(|(_, waiters)| !waiters.is_empty()).map(|(key, _)| key.clone()).collect()
     }
 
     /// Raises all of them.

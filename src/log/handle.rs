@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::log::appender::Append;
 use crate::log::appender::AppendError;
+use crate::log::cluster::Cluster;
 use crate::log::partition::Partition;
 use crate::log::reader;
 use crate::log::reader::ReadError;
@@ -45,6 +46,8 @@ struct Inner {
     queue_bytes: usize,
     /// Partitions whose log start was moved by hand: their batches go with the next sweep.
     trimmed: Mutex<HashSet<PartitionId>>,
+    /// Where other nodes write to the same logs.
+    cluster: Option<Cluster>,
 }
 
 impl Logs {
@@ -54,6 +57,7 @@ impl Logs {
         shelf: Arc<Shelf>,
         inbox: mpsc::Sender<Append>,
         queue_bytes: usize,
+        cluster: Option<Cluster>,
     ) -> Self {
         let inner = Inner {
             store,
@@ -63,6 +67,7 @@ impl Logs {
             queue: Arc::new(Semaphore::new(queue_bytes)),
             queue_bytes,
             trimmed: Mutex::default(),
+            cluster,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -99,6 +104,29 @@ impl Logs {
         let (segments, incarnation, end) = (Arc::clone(&self.inner.segments), topic.incarnation, bounds.high_watermark);
         tasks::blocking(move || segments.forget_beyond(id, incarnation, end)).await;
         Ok(self.inner.shelf.insert(Partition::new(id, topic.incarnation, bounds)))
+    }
+
+    /// Waits until everything is known that was committed to these partitions, by any node, before the call.
+    ///
+    /// # Errors
+    /// [`ReadError::Store`].
+    pub async fn refresh(&self, partitions: Vec<Arc<Partition>>) -> Result<(), ReadError> {
+        match &self.inner.cluster {
+            Some(cluster) => Ok(cluster.refresh(partitions).await?),
+            // Nobody else writes: what is known is the truth.
+            None => Ok(()),
+        }
+    }
+
+    /// Makes readable what another node says it wrote: the log of a partition, up to `end`.
+    ///
+    /// # Errors
+    /// [`ReadError::Store`].
+    pub async fn catch_up(&self, id: PartitionId, end: u64) -> Result<(), ReadError> {
+        match &self.inner.cluster {
+            Some(cluster) => Ok(cluster.catch_up(id, end).await?),
+            None => Ok(()),
+        }
     }
 
     /// Hands runs to the appender; the receipt is ready once they are durable and readable. `partitions` are those of the

@@ -1,6 +1,7 @@
 //! Partition logs: append, read, wait, keep short. What is committed is readable here before it is acknowledged.
 
 mod appender;
+mod cluster;
 mod handle;
 pub mod partition;
 mod reader;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::log::appender::Appender;
+use crate::log::cluster::Cluster;
 use crate::log::handle::WRITE_OVERHEAD_BYTES;
 use crate::log::retention::Sweeper;
 use crate::log::shelf::Shelf;
@@ -56,7 +58,9 @@ pub fn start(store: Arc<dyn Store>, segments: Arc<SegmentCache>, options: &Optio
     let shelf = Arc::new(Shelf::new(options.tail_bytes));
     // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
     let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
-    let appender = Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf) };
+    let cluster = store.is_shared().then(|| Cluster::start(Arc::clone(&store), Arc::clone(&shelf), tasks));
+    let appender =
+        Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf), cluster: cluster.clone() };
     let stopping = tasks.stopping().clone();
     tasks.spawn_essential("appender", async move {
         appender.run().await?;
@@ -64,7 +68,7 @@ pub fn start(store: Arc<dyn Store>, segments: Arc<SegmentCache>, options: &Optio
         Ok::<(), StoreError>(())
     });
 
-    let logs = Logs::new(Arc::clone(&store), segments, shelf, sender, options.queue_bytes);
+    let logs = Logs::new(Arc::clone(&store), segments, shelf, sender, options.queue_bytes, cluster);
     let sweeper = Sweeper::new(logs.clone(), options.retention_interval, options.idempotency_ms);
     let stopping = tasks.stopping().clone();
     tasks.spawn("retention", async move {

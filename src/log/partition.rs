@@ -85,16 +85,42 @@ impl Partition {
             if batch.next_offset() <= high_watermark {
                 return; // it was committed before the bounds were read
             }
-            if batch.base_offset != high_watermark {
-                tail.clear(); // what lies between is in the table
-            }
             tail.push_back(batch.clone());
             // Keys first: who waits for one and was not raised may take every record below the high watermark for
             // somebody else's.
-            self.raise_keys(batch);
+            if batch.base_offset == high_watermark {
+                self.raise_keys(batch);
+            } else {
+                // What lies between was written by another node, and is in the table; nobody here has seen its keys.
+                let before = tail.len() - 1;
+                tail.drain(..before);
+                self.key_waiters.raise_all();
+            }
             self.high_watermark.store(batch.next_offset(), Ordering::Release);
         }
         self.waiters.raise();
+    }
+
+    /// Takes note of bounds that were read from the database; they may be older than what is known.
+    pub(super) fn learn(&self, bounds: LogBounds) {
+        if bounds.log_start_offset > self.log_start_offset() {
+            self.move_start(bounds.log_start_offset);
+        }
+        {
+            let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            if bounds.high_watermark <= self.high_watermark() {
+                return;
+            }
+            tail.clear(); // it would end before the log does
+            self.key_waiters.raise_all();
+            self.high_watermark.store(bounds.high_watermark, Ordering::Release);
+        }
+        self.waiters.raise();
+    }
+
+    /// Whether somebody waits for records.
+    pub(super) fn has_waiters(&self) -> bool {
+        !self.waiters.is_empty() || !self.key_waiters.is_empty()
     }
 
     fn raise_keys(&self, batch: &RecordBatch) {

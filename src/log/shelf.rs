@@ -50,6 +50,12 @@ impl Shelf {
         }
     }
 
+    /// The partitions in use that somebody waits for.
+    pub(super) fn waited_for(&self) -> Vec<PartitionId> {
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        active.iter().filter(|(_, entry)| entry.partition.has_waiters()).map(|(id, _)| *id).collect()
+    }
+
     pub(super) fn forget_topic(&self, topic: TopicId) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         active.retain(|id, entry| {

@@ -1,5 +1,6 @@
 //! The SQL tables, behind one contract. The only place that knows which database is below.
 
+pub mod cluster_contract;
 pub mod contract;
 pub mod error;
 mod gather;

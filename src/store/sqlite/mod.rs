@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
 use crate::model::name::GroupName;
+use crate::model::name::MemberName;
 use crate::model::name::TopicName;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
@@ -29,6 +30,9 @@ use crate::model::topic::Retention;
 use crate::model::topic::Topic;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
+use crate::store::cluster_contract::ChangedTopics;
+use crate::store::cluster_contract::ClusterStore;
+use crate::store::cluster_contract::News;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
 use crate::store::contract::Flushed;
@@ -236,5 +240,37 @@ impl Upkeep for Sqlite {
     async fn close(&self) {
         self.readers.close().await;
         self.finish().await;
+    }
+}
+
+/// The database is this process's own: nobody else writes, and there is nobody to tell.
+#[async_trait]
+impl ClusterStore for Sqlite {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn bounds_of(&self, partitions: &[PartitionId]) -> Result<Vec<(PartitionId, LogBounds)>, StoreError> {
+        let mut all = Vec::with_capacity(partitions.len());
+        for id in partitions {
+            all.extend(self.bounds(*id).await?.map(|bounds| (*id, bounds)));
+        }
+        Ok(all)
+    }
+
+    async fn announce(&self, _: &[News]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn news(&self) -> Result<Vec<News>, StoreError> {
+        std::future::pending().await
+    }
+
+    async fn changed_topics(&self, version: u64, _: usize) -> Result<ChangedTopics, StoreError> {
+        Ok(ChangedTopics { names: Vec::new(), version })
+    }
+
+    async fn members_to_wake(&self, _: &[(GroupName, MemberName)]) -> Result<Vec<(GroupName, MemberName)>, StoreError> {
+        Ok(Vec::new())
     }
 }
