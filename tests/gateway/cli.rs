@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use serde_json::json;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 
 use crate::harness::Backend;
 use crate::harness::gateway::Gateway;
@@ -180,12 +184,8 @@ async fn a_topic_is_read_to_its_end(backend: Backend) {
     assert_eq!((last.len(), &last[0]["offset"], &last[0]["key"]), (1, &json!(1202), &json!("k")));
     let first = run(gateway.address(), "consume --topic orders --max 700 --format values").await;
     assert_eq!(first.printed().lines().count(), 700);
-    gateway.get("/v1/groups").send().await.is(200).json()["groups"]
-        .as_array()
-        .expect("a list")
-        .is_empty()
-        .then_some(())
-        .expect("reading alone makes no group");
+    let groups = gateway.get("/v1/groups").send().await.is(200).json();
+    assert_eq!(groups["groups"], json!([]), "reading alone makes no group");
 }
 
 async fn a_reader_that_follows_prints_what_comes(backend: Backend) {
@@ -310,13 +310,31 @@ async fn a_blocked_pipe_does_not_keep_sigterm_from_being_heard(backend: Backend)
     assert_eq!(members(&gateway, "g").await, 0, "it has left");
 }
 
+/// An address that leads to the gateway, wherever it listens after a restart.
+async fn lasting_address(gateway: &Gateway) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let client = gateway.client();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let gateway = client.address();
+            tokio::spawn(async move {
+                // A gateway that is down is seen as a connection that ends without an answer.
+                if let Ok(mut far) = TcpStream::connect(gateway).await {
+                    copy_bidirectional(&mut near, &mut far).await.ok();
+                }
+            });
+        }
+    });
+    address
+}
+
 async fn a_gateway_that_restarts_is_waited_for(backend: Backend) {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port is free").port();
-    let mut gateway = Gateway::with(backend, &["--listen", &format!("127.0.0.1:{port}")]).await;
+    let mut gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
     topic.count(0, 0..3).await;
     let line = "consume --topic orders --group g --member m --follow --format values";
-    let mut consumer = Running::start(gateway.address(), line);
+    let mut consumer = Running::start(lasting_address(&gateway).await, line);
     consumer.printed(3).await;
     gateway.stop().await;
     consumer.says("trying again").await;
