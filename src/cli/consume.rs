@@ -122,12 +122,16 @@ async fn copy(
             return Ok(());
         }
         let mut interrupted = None;
-        let written = tokio::select! {
-            biased;
-            written = output.write(page.lines(options.format)?) => written,
-            by = &mut interruption => {
-                interrupted = Some(by);
-                Ok(())
+        let written = {
+            let mut write = pin!(output.write(page.lines(options.format)?));
+            tokio::select! {
+                biased;
+                written = &mut write => written,
+                by = &mut interruption => {
+                    interrupted = Some(by);
+                    // Where the reader is gone the write fails at once, and only then is all counted that it took.
+                    if by == Interruption::ReaderGone { write.await } else { Ok(()) }
+                }
             }
         };
         let gone = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);

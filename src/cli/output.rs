@@ -17,6 +17,10 @@ use rustix::io::ioctl_fionread;
 
 use crate::tasks;
 
+/// Bytes written at once: a pipe takes so many whole or not at all (POSIX's `PIPE_BUF` on Linux), so that what was taken is
+/// known even while the next write waits for a reader.
+const WRITE_BYTES: usize = 4096;
+
 /// A remark on standard error, which nobody has to read.
 pub fn say(remark: &str) {
     writeln!(io::stderr(), "tidegate: {remark}").ok();
@@ -104,7 +108,7 @@ impl Output {
         tasks::blocking(move || {
             let mut rest = bytes.as_slice();
             while !rest.is_empty() {
-                match (&*file).write(rest) {
+                match (&*file).write(&rest[..rest.len().min(WRITE_BYTES)]) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(length) => {
                         written.fetch_add(length, Ordering::Release);
