@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
         Invocation::Health(address) => cli::health(address),
-        Invocation::OpenApi => cli::openapi().map(|document| print!("{document}")),
+        Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
         Invocation::Groups(url, action) => client(cli::groups::run(url, action)),
         Invocation::Consume(options) => client(async { cli::consume::run(*options, told_to_stop()).await }),
     };
