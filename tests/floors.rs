@@ -14,8 +14,9 @@ const FLOORS: &[&[&str]] = &[
     &["http::kit"],
     &["http::native", "http::ops"],
     &["http"],
+    &["cli"],
     &["config"],
-    &["app", "cli"],
+    &["app"],
 ];
 
 /// What may be named where: a text, and the modules (by prefix) that may hold it.
@@ -23,7 +24,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("axum::", &["http"]),
     ("tower::", &["http"]),
-    ("hyper::", &["http"]),
+    // The terminal commands speak to a gateway by one client of theirs.
+    ("hyper::", &["http", "cli::client"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

@@ -7,6 +7,7 @@ mod harness;
 
 mod browsers;
 mod caching;
+mod cli;
 mod concurrency;
 mod consume;
 mod crash;

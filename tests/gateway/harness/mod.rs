@@ -8,6 +8,7 @@ pub(crate) mod member;
 pub(crate) mod raw;
 pub(crate) mod record;
 pub(crate) mod sse;
+pub(crate) mod terminal;
 pub(crate) mod topic;
 pub(crate) mod wait;
 

@@ -1,4 +1,16 @@
-//! What the binary does beside serving.
+//! What the binary does beside serving: small commands of its own, and thin clients of the HTTP API for people at a
+//! terminal ([`groups`], [`consume`]).
+
+pub mod client;
+pub mod consume;
+pub mod groups;
+pub mod member;
+pub mod output;
+pub mod page;
+pub mod patience;
+pub mod problem;
+pub mod reader;
+pub mod url;
 
 use std::io::Read;
 use std::io::Write;
