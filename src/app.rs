@@ -45,6 +45,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let groups = groups::start(Arc::clone(&store), &workers);
     let broker = Broker::new(Arc::clone(&store), logs.clone(), groups, config.http.limits.clone(), config.broker);
     broker.keep_groups(&workers);
+    broker.keep_up(&workers);
     let api = Api::new(broker.clone(), config.native, draining.clone(), &workers);
 
     let limits = Arc::new(config.http.limits.clone());

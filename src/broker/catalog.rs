@@ -69,6 +69,12 @@ impl Catalog {
         Ok(Some(known.remember(topic)))
     }
 
+    /// The topic of that name as far as this node knows it.
+    pub(super) fn known(&self, name: &TopicName) -> Option<Arc<KnownTopic>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.topics.get(name).map(Arc::clone)
+    }
+
     /// The living topic in that row.
     pub(super) async fn find_by_id(&self, id: TopicId) -> Result<Option<Arc<KnownTopic>>, StoreError> {
         let name = {

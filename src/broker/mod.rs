@@ -4,6 +4,7 @@ mod catalog;
 pub mod error;
 pub mod groups;
 mod handle;
+mod nodes;
 pub mod partitioner;
 mod positions;
 pub mod produce;

@@ -74,6 +74,7 @@ impl Broker {
             Arc::from(named)
         };
         let mut choice = Choice { partitions: partitions.map(sorted), key: key.map(Arc::from) };
+        self.refresh_all(&read, &choice).await?;
         let (positions, turn) = match start {
             Start::Cursor(cursor) => (self.go_on(&read, &mut choice, &cursor).await?, usize::from(cursor.turn)),
             Start::Position(position) => (self.begin(&read, &choice, position).await?, 0),
@@ -83,6 +84,24 @@ impl Broker {
             }
         };
         Reader::new(self.clone(), read, positions, turn, choice).await
+    }
+
+    /// Everything that any node committed before this read came is seen by it.
+    async fn refresh_all(&self, topics: &[ReadTopic], choice: &Choice) -> Result<(), Error> {
+        if !self.store().is_shared() {
+            return Ok(());
+        }
+        let mut partitions = Vec::new();
+        for topic in topics.iter().flat_map(|read| &read.topic) {
+            for number in choice.of(topic).into_iter().take(self.limits().read_partitions) {
+                partitions.push(self.partition(topic, number).await?);
+            }
+        }
+        let first = topics.first().map(|read| read.name.clone());
+        match first {
+            Some(name) => self.refresh(&name, partitions).await,
+            None => Ok(()),
+        }
     }
 
     async fn begin(&self, topics: &[ReadTopic], choice: &Choice, position: Position) -> Result<Vec<Vec<Next>>, Error> {

@@ -79,13 +79,30 @@ impl Broker {
         self.catalog().find(name).await?.ok_or_else(|| Error::UnknownTopic(name.clone()))
     }
 
+    /// A partition of a topic. Before it is denied the database is asked: another node may have added it.
     pub(super) async fn partition(&self, topic: &Topic, partition: u32) -> Result<Arc<Partition>, Error> {
-        let partition_count = topic.config.partition_count;
+        let mut partition_count = topic.config.partition_count;
+        if partition >= partition_count && self.store().is_shared() {
+            self.reload_topic(&topic.name).await?;
+            partition_count = self.known(&topic.name).await?.topic.config.partition_count;
+        }
         if partition >= partition_count {
             return Err(Error::UnknownPartition { topic: topic.name.clone(), partition, partition_count });
         }
         let found = self.logs().partition(topic, partition).await;
         found.map_err(|error| Error::from_read(error, &topic.name))
+    }
+
+    /// The same, with its bounds as they were committed by any node before the call.
+    pub(super) async fn fresh_partition(&self, topic: &Topic, partition: u32) -> Result<Arc<Partition>, Error> {
+        let partition = self.partition(topic, partition).await?;
+        self.refresh(&topic.name, vec![Arc::clone(&partition)]).await?;
+        Ok(partition)
+    }
+
+    /// Waits until all is known that any node committed to these partitions before the call.
+    pub(super) async fn refresh(&self, topic: &TopicName, partitions: Vec<Arc<Partition>>) -> Result<(), Error> {
+        self.logs().refresh(partitions).await.map_err(|error| Error::from_read(error, topic))
     }
 
     /// Makes a topic. True if it is new, false if it was there and every setting given is what it has.
@@ -202,7 +219,7 @@ impl Broker {
     /// [`Error::UnknownTopic`], [`Error::UnknownPartition`]; [`Error::OffsetOutOfRange`] beyond the high watermark.
     pub async fn delete_records(&self, name: &TopicName, partition: u32, before_offset: u64) -> Result<u64, Error> {
         let topic = self.topic(name).await?;
-        let partition = self.partition(&topic, partition).await?;
+        let partition = self.fresh_partition(&topic, partition).await?;
         if before_offset > partition.high_watermark() {
             return Err(Error::OffsetOutOfRange(vec![Self::unreadable(name, &partition, before_offset)]));
         }
@@ -216,7 +233,7 @@ impl Broker {
     /// [`Error::UnknownTopic`], [`Error::UnknownPartition`].
     pub async fn offset_at(&self, name: &TopicName, partition: u32, at: Position) -> Result<u64, Error> {
         let topic = self.topic(name).await?;
-        let partition = self.partition(&topic, partition).await?;
+        let partition = self.fresh_partition(&topic, partition).await?;
         self.resolve(name, &partition, at).await
     }
 }

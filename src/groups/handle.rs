@@ -65,6 +65,16 @@ impl Groups {
         self.inner.waiters.add((group.clone(), member.clone()), signal);
     }
 
+    /// The members of all groups that wait on this node.
+    pub fn waiting(&self) -> Vec<(GroupName, MemberName)> {
+        self.inner.waiters.keys()
+    }
+
+    /// Those of one group.
+    pub fn waiting_in(&self, group: &GroupName) -> Vec<(GroupName, MemberName)> {
+        self.waiting().into_iter().filter(|(name, _)| name == group).collect()
+    }
+
     /// Wakes these members of a group.
     pub fn wake(&self, group: &GroupName, members: &[MemberName]) {
         self.inner.wake(group, members);

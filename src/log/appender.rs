@@ -8,7 +8,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
-use crate::log::cluster::Cluster;
 use crate::log::partition::Partition;
 use crate::log::shelf::Shelf;
 use crate::store::contract::Appended;
@@ -55,8 +54,6 @@ pub(super) struct Appender {
     pub(super) inbox: mpsc::Receiver<Append>,
     pub(super) store: Arc<dyn LogStore>,
     pub(super) shelf: Arc<Shelf>,
-    /// Where other nodes write to the same logs: they are told.
-    pub(super) cluster: Option<Cluster>,
 }
 
 impl Appender {
@@ -97,9 +94,6 @@ impl Appender {
         assert_eq!(flushed.outcomes.len(), replies.len(), "one outcome per write");
         // Before any answer: who reads after an acknowledgement finds the record.
         flushed.batches.iter().for_each(|batch| self.shelf.publish(batch));
-        if let Some(cluster) = &self.cluster {
-            cluster.wrote(&flushed.batches);
-        }
         for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
             // A caller who has left still has its records in the log.
             let _ = reply.send(outcome.map_err(AppendError::Refused));

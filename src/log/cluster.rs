@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,16 +12,10 @@ use tokio::time::interval;
 
 use crate::log::partition::Partition;
 use crate::log::shelf::Shelf;
-use crate::model::batch::RecordBatch;
 use crate::model::topic::PartitionId;
-use crate::signal::Signal;
-use crate::store::cluster_contract::News;
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::tasks::Tasks;
-
-/// What a flush tells is gathered for this long: a notification costs the database more than a row.
-const ANNOUNCE_EVERY: Duration = Duration::from_millis(5);
 
 /// How long a record may stay unseen by those who wait for it if notifications are lost.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -47,9 +39,6 @@ pub(super) struct Cluster {
 struct Inner {
     store: Arc<dyn Store>,
     shelf: Arc<Shelf>,
-    /// What this node wrote and has not told yet.
-    untold: Mutex<HashMap<PartitionId, u64>>,
-    told: Arc<Signal>,
     reads: mpsc::Sender<FreshRead>,
 }
 
@@ -63,42 +52,19 @@ impl Cluster {
     /// Starts keeping up.
     pub(super) fn start(store: Arc<dyn Store>, shelf: Arc<Shelf>, tasks: &Tasks) -> Self {
         let (reads, asked) = mpsc::channel(QUEUE_READS);
-        let inner = Inner { store, shelf, untold: Mutex::default(), told: Signal::new(), reads };
+        let inner = Inner { store, shelf, reads };
         let cluster = Self { inner: Arc::new(inner) };
-        let works: [(&'static str, futures_util::future::BoxFuture<'static, ()>); 3] = [
-            ("announcements", Box::pin(cluster.clone().announce())),
-            ("watermarks", Box::pin(cluster.clone().look())),
-            ("fresh reads", Box::pin(answer(Arc::clone(&cluster.inner.store), asked))),
-        ];
-        for (name, work) in works {
-            let stopping = tasks.stopping().clone();
-            tasks.spawn(name, async move {
-                stopping.run_until_cancelled(work).await;
-            });
-        }
+        let stopping = tasks.stopping().clone();
+        let looks = cluster.clone().look();
+        tasks.spawn("watermarks", async move {
+            stopping.run_until_cancelled(looks).await;
+        });
+        let stopping = tasks.stopping().clone();
+        let answers = answer(Arc::clone(&cluster.inner.store), asked);
+        tasks.spawn("fresh reads", async move {
+            stopping.run_until_cancelled(answers).await;
+        });
         cluster
-    }
-
-    /// Takes note of what this node wrote, to tell the others.
-    pub(super) fn wrote(&self, batches: &[RecordBatch]) {
-        {
-            let mut untold = self.inner.untold.lock().unwrap_or_else(PoisonError::into_inner);
-            untold.extend(batches.iter().map(|batch| (batch.partition, batch.next_offset())));
-        }
-        self.inner.told.raise();
-    }
-
-    async fn announce(self) {
-        loop {
-            self.inner.told.raised().await;
-            tokio::time::sleep(ANNOUNCE_EVERY).await;
-            self.inner.told.lower();
-            let untold = std::mem::take(&mut *self.inner.untold.lock().unwrap_or_else(PoisonError::into_inner));
-            let news: Vec<News> = untold.into_iter().map(|(id, end)| News::Appended(id, end)).collect();
-            if let Err(error) = self.inner.store.announce(&news).await {
-                tracing::debug!(%error, "other nodes could not be told, and will look by themselves");
-            }
-        }
     }
 
     /// Makes what another node wrote readable here, up to `end` at least.

@@ -59,8 +59,7 @@ pub fn start(store: Arc<dyn Store>, segments: Arc<SegmentCache>, options: &Optio
     // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
     let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
     let cluster = store.is_shared().then(|| Cluster::start(Arc::clone(&store), Arc::clone(&shelf), tasks));
-    let appender =
-        Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf), cluster: cluster.clone() };
+    let appender = Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf) };
     let stopping = tasks.stopping().clone();
     tasks.spawn_essential("appender", async move {
         appender.run().await?;

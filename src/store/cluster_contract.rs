@@ -38,9 +38,8 @@ pub trait ClusterStore: Send + Sync + 'static {
     /// The bounds of partitions as committed at a moment after the call; those of topics that are gone are left out. One
     /// statement.
     async fn bounds_of(&self, partitions: &[PartitionId]) -> Result<Vec<(PartitionId, LogBounds)>, StoreError>;
-    /// Tells the other nodes.
-    async fn announce(&self, news: &[News]) -> Result<(), StoreError>;
-    /// Waits for what other nodes tell. `Err` after which it may be called again; what came meanwhile is lost.
+    /// Waits for what other nodes did: every call that commits something tells them of it, after the commit and without
+    /// anybody waiting for that. `Err` after which it may be called again; what came meanwhile is lost.
     async fn news(&self) -> Result<Vec<News>, StoreError>;
     /// Topics that changed after `version`, at most `limit`; from 0 on, all that ever did.
     async fn changed_topics(&self, version: u64, limit: usize) -> Result<ChangedTopics, StoreError>;

@@ -100,7 +100,7 @@ impl Broker {
         let mut resets = Vec::with_capacity(numbers.len());
         let (mut beyond, mut expired) = (Vec::new(), Vec::new());
         for number in numbers {
-            let partition = self.partition(&topic, number).await?;
+            let partition = self.fresh_partition(&topic, number).await?;
             let next_offset = match to {
                 ResetTo::Position(position) => self.resolve(name, &partition, position).await?,
                 ResetTo::Offset(offset) => offset,

@@ -62,7 +62,7 @@ impl Broker {
         let mut partitions = Vec::with_capacity(group.partitions.len());
         for named in self.named(std::mem::take(&mut group.partitions)).await? {
             let topic = self.topic(&named.topic).await?;
-            let partition = self.partition(&topic, named.partition).await?;
+            let partition = self.fresh_partition(&topic, named.partition).await?;
             let (log_start_offset, high_watermark) = (partition.log_start_offset(), partition.high_watermark());
             let next = named.state.committed.unwrap_or(log_start_offset).max(log_start_offset);
             let lag = high_watermark.saturating_sub(next);

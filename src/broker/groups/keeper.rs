@@ -70,7 +70,11 @@ impl Keeper {
                 () = stopping.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let (_, seen) = tokio::join!(self.broker.renew_presences(), self.broker.look_around(self.since));
+            let (_, seen, _) = tokio::join!(
+                self.broker.renew_presences(),
+                self.broker.look_around(self.since),
+                self.broker.look_after_waiting()
+            );
             match seen {
                 Ok(until) => self.since = until,
                 // The next turn looks from the same moment on.
@@ -111,6 +115,15 @@ impl Broker {
             }
         });
         join_all(renewals).await;
+    }
+
+    /// Wakes members for whom another node left something to do, should it not have told.
+    async fn look_after_waiting(&self) {
+        if self.store().is_shared()
+            && let Err(error) = self.wake_members(self.groups().waiting()).await
+        {
+            tracing::debug!(%error, "could not look after members that wait: {error}");
+        }
     }
 
     /// Looks at the groups around which something has changed; up to which time leases are seen to.

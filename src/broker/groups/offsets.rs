@@ -63,7 +63,7 @@ impl Broker {
         let (mut beyond, mut expired) = (Vec::new(), Vec::new());
         for OffsetToCommit { topic: name, partition, next_offset, metadata } in offsets {
             let topic = self.topic(&name).await?;
-            let partition = self.partition(&topic, partition).await?;
+            let partition = self.fresh_partition(&topic, partition).await?;
             if next_offset > partition.high_watermark() {
                 beyond.push(Self::unreadable(&name, &partition, next_offset));
             } else if next_offset < partition.log_start_offset() {

@@ -64,6 +64,7 @@ impl Broker {
         };
         let commit = if commit { Commit::Cursor(session.returned()) } else { Commit::Nothing };
         session.step(commit, Urgency::Now).await?;
+        session.refresh().await?;
         let wait = wait.min(session.wait_max());
         // The last step before an empty answer keeps the lease at its full length from the answer on, and can wait for
         // the steps of others.

@@ -159,6 +159,9 @@ impl Broker {
             }
             let partition = self.partition(&known.topic, id.partition).await?;
             if returned.next_offset > partition.high_watermark() {
+                self.refresh(&known.topic.name, vec![Arc::clone(&partition)]).await?;
+            }
+            if returned.next_offset > partition.high_watermark() {
                 beyond.push(Self::unreadable(&known.topic.name, &partition, returned.next_offset));
             }
         }
@@ -430,6 +433,18 @@ impl Session {
             }
         }
         gaps
+    }
+
+    /// Waits until all is known that any node committed to what it holds before the call.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let partitions: Vec<Arc<Partition>> = self.held.values().map(|held| Arc::clone(&held.partition)).collect();
+        match self.held.values().next() {
+            Some(held) => self.broker.refresh(&held.topic.name, partitions).await,
+            None => Ok(()),
+        }
     }
 
     /// The longest a poll may wait: half the lease.

@@ -243,7 +243,7 @@ impl Upkeep for Sqlite {
     }
 }
 
-/// The database is this process's own: nobody else writes, and there is nobody to tell.
+/// The database is this process's own: nobody else writes.
 #[async_trait]
 impl ClusterStore for Sqlite {
     fn is_shared(&self) -> bool {
@@ -256,10 +256,6 @@ impl ClusterStore for Sqlite {
             all.extend(self.bounds(*id).await?.map(|bounds| (*id, bounds)));
         }
         Ok(all)
-    }
-
-    async fn announce(&self, _: &[News]) -> Result<(), StoreError> {
-        Ok(())
     }
 
     async fn news(&self) -> Result<Vec<News>, StoreError> {
