@@ -1,0 +1,211 @@
+//! The part of `groups` that measures members without anything to do: the CPU time that a gateway takes for 1,000 of
+//! them, beside as many plain readers that wait in the same way.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context;
+use anyhow::Result;
+use anyhow::bail;
+use anyhow::ensure;
+use memchr::memmem;
+use tokio::time::MissedTickBehavior;
+
+use crate::Bench;
+use crate::client::Connection;
+use crate::client::each_line;
+use crate::data;
+use crate::member::Member;
+use crate::member::PlainReader;
+use crate::process::Process;
+use crate::produce::PROBE;
+use crate::produce::create_topic;
+use crate::report::Aim;
+
+/// Each with a topic of its own.
+const GROUPS: usize = 100;
+/// Members of a group, and partitions of its topic: one for each.
+const MEMBERS: usize = 10;
+const CLIENTS: usize = GROUPS * MEMBERS;
+
+/// Two clients begin so far from each other that all of them are spread over one wait, as those are that do not know of
+/// each other. What they do later is done when it is due, so it stays spread.
+const APART: Duration = Duration::from_millis(WAIT_MS / CLIENTS as u64);
+/// How long a poll waits for a record: half the default lease, which is the longest.
+const WAIT_MS: u64 = 5_000;
+
+/// Streams say a sign of life as often as that, all at once: a measurement has a whole number of them.
+const HEARTBEAT_SECONDS: u64 = 15;
+
+/// Percent of one core that 1,000 idle members may cost.
+const AIM: f64 = 5.0;
+
+/// What the clients do, as the client process is told.
+const KINDS: [(&str, &str, &str); 2] =
+    [("event streams", "member-streams", "plain-streams"), ("long polls", "member-polls", "plain-polls")];
+
+/// 1,000 members in 100 groups, beside 1,000 plain readers of the same topics.
+pub(crate) async fn at_rest(bench: &mut Bench) -> Result<()> {
+    bench.measure_conditions(PROBE)?;
+    let nobody = measure(bench, "nobody").await?;
+    bench.row("at rest, nobody there, CPU", "% core", nobody, None, Aim::None);
+    for (name, members, plain) in KINDS {
+        bench.measure_conditions(PROBE)?;
+        let value = measure(bench, members).await?;
+        bench.measure_conditions(PROBE)?;
+        let base = measure(bench, plain).await?;
+        bench.row(&format!("at rest, 1,000 members, {name}, CPU"), "% core", value, base, Aim::To(AIM));
+    }
+    Ok(())
+}
+
+/// Percent of one core that a gateway takes, once all clients are where they stay.
+async fn measure(bench: &Bench, kind: &str) -> Result<Option<f64>> {
+    let Some(server) = bench.gateway(&format!("rest-{kind}")).await? else { return Ok(None) };
+    for group in 0..GROUPS {
+        create_topic(&server, &topic(group), MEMBERS as u32).await?;
+    }
+    let mut clients = None;
+    if kind != "nobody" {
+        let arguments = ["--role", "rest", &server.address.to_string(), kind];
+        let process = Process::start(&std::env::current_exe()?, &arguments, &bench.folder().join("rest.log"))?;
+        let clients = clients.insert(process);
+        clients.line("settled").await?;
+    }
+    // What joining left to do.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let window = Duration::from_secs(bench.seconds.div_ceil(HEARTBEAT_SECONDS) * HEARTBEAT_SECONDS);
+    let (before, start) = (server.process.cpu_seconds()?, Instant::now());
+    tokio::time::sleep(window).await;
+    let used = (server.process.cpu_seconds()? - before) / start.elapsed().as_secs_f64();
+    if let Some(mut clients) = clients {
+        clients.tell("summary")?;
+        let summary = clients.line("summary ").await?;
+        ensure!(summary == format!("{CLIENTS} 0"), "settled and ended clients of {CLIENTS}: {summary}");
+    }
+    Ok(Some(used * 100.0))
+}
+
+fn topic(group: usize) -> String {
+    format!("rest-{group}")
+}
+
+/// How the clients stand.
+struct Tally {
+    /// How many partitions each member holds.
+    held: Box<[AtomicUsize]>,
+    /// Clients that are over.
+    ended: AtomicU64,
+}
+
+impl Tally {
+    /// How many are where they are to stay: each member with its one partition.
+    fn settled(&self) -> usize {
+        self.held.iter().filter(|held| held.load(Ordering::Relaxed) == 1).count()
+    }
+}
+
+/// The client process: opens everything, says when it has settled, then how it stands whenever it is asked on standard
+/// input. Ends when that does.
+pub(crate) async fn clients(address: &str, kind: &str) -> Result<()> {
+    let address: SocketAddr = address.parse()?;
+    let held = (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect();
+    let tally = Arc::new(Tally { held, ended: AtomicU64::new(0) });
+    let mut ticks = tokio::time::interval(APART);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for number in 0..CLIENTS {
+        ticks.tick().await;
+        let tally = Arc::clone(&tally);
+        match kind {
+            "member-streams" | "plain-streams" => stream(address, number, kind, tally).await?,
+            "member-polls" => polls(address, number, tally).await?,
+            "plain-polls" => plain_polls(address, number, tally).await?,
+            other => bail!("no clients `{other}`"),
+        }
+    }
+    while tally.settled() < CLIENTS {
+        ensure!(tally.ended.load(Ordering::Relaxed) == 0, "a client ended before all had settled");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("settled");
+    let asked = tokio::task::spawn_blocking(move || {
+        for _ in std::io::stdin().lines().map_while(Result::ok) {
+            println!("summary {} {}", tally.settled(), tally.ended.load(Ordering::Relaxed));
+        }
+        // Nobody will ask again. The connections are closed by the end of the process.
+        std::process::exit(0)
+    });
+    asked.await.context("standard input")
+}
+
+/// Opens an event stream, of a member or not, and reads on in the background.
+async fn stream(address: SocketAddr, number: usize, kind: &str, tally: Arc<Tally>) -> Result<()> {
+    let group = number / MEMBERS;
+    let is_member = kind == "member-streams";
+    let path = if is_member {
+        format!("/v1/groups/g-{group}/members/m-{number}/records?topic={}", topic(group))
+    } else {
+        format!("/v1/topics/{}/records?from=latest", topic(group))
+    };
+    let mut connection = Connection::open(address, 4 * 1024).await?;
+    let (status, mut body) = connection.send(&data::get(&path, "text/event-stream")).await?;
+    ensure!(status == 200, "answered {status}");
+    if !is_member {
+        tally.held[number].store(1, Ordering::Relaxed);
+    }
+    tokio::spawn(async move {
+        let mut rest = Vec::new();
+        // Nothing is produced: whatever has data says what the member holds.
+        let mut line = |line: &[u8]| {
+            if line.starts_with(b"data:") {
+                let held = memmem::find_iter(line, br#""partition":"#).count();
+                tally.held[number].store(held, Ordering::Relaxed);
+            }
+        };
+        while let Ok(true) =
+            connection.piece(&mut body, &mut |piece: &[u8]| each_line(&mut rest, piece, &mut line)).await
+        {}
+        tally.ended.fetch_add(1, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+/// Joins, then polls again and again in the background.
+async fn polls(address: SocketAddr, number: usize, tally: Arc<Tally>) -> Result<()> {
+    let group = number / MEMBERS;
+    let terms = format!(r#""topics":["{}"]"#, topic(group));
+    let mut member = Member::open(address, &format!("g-{group}"), &format!("m-{number}"), terms, 4 * 1024).await?;
+    member.poll(r#""wait_ms":0"#).await?;
+    let options = format!(r#""wait_ms":{WAIT_MS}"#);
+    tokio::spawn(async move {
+        loop {
+            match member.poll(&options).await {
+                Ok(ending) => tally.held[number].store(ending.assignments.len(), Ordering::Relaxed),
+                Err(problem) => break eprintln!("member {number}: {problem:#}"),
+            }
+        }
+        tally.ended.fetch_add(1, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+/// Reads again and again in the background.
+async fn plain_polls(address: SocketAddr, number: usize, tally: Arc<Tally>) -> Result<()> {
+    let path = format!("/v1/topics/{}/records?wait_ms={WAIT_MS}", topic(number / MEMBERS));
+    let mut reader = PlainReader::open(address, path, "latest", 4 * 1024).await?;
+    tally.held[number].store(1, Ordering::Relaxed);
+    tokio::spawn(async move {
+        loop {
+            if let Err(problem) = reader.read().await {
+                break eprintln!("reader {number}: {problem:#}");
+            }
+        }
+        tally.ended.fetch_add(1, Ordering::Relaxed);
+    });
+    Ok(())
+}
