@@ -193,6 +193,8 @@ async fn takeover(bench: &mut Bench) -> Result<()> {
         tasks.spawn(async move {
             let mut times = Vec::new();
             for turn in 0..TAKEOVERS {
+                // Else each would stop at the same time after the gateway last looked for leases that ran out.
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(..LEASE_MS))).await;
                 times.push(take_over(address, &format!("takeover-{lane}-{turn}")).await?.as_nanos() as u64);
             }
             anyhow::Ok(times)

@@ -53,19 +53,35 @@ const KINDS: [(&str, &str, &str); 2] =
 pub(crate) async fn at_rest(bench: &mut Bench) -> Result<()> {
     bench.measure_conditions(PROBE)?;
     let nobody = measure(bench, "nobody").await?;
-    bench.row("at rest, nobody there, CPU", "% core", nobody, None, Aim::None);
+    bench.row("at rest, nobody there, CPU", "% core", nobody.map(|it| it.percent), None, Aim::None);
     for (name, members, plain) in KINDS {
+        bench.conditions.clear();
         bench.measure_conditions(PROBE)?;
         let value = measure(bench, members).await?;
         bench.measure_conditions(PROBE)?;
         let base = measure(bench, plain).await?;
-        bench.row(&format!("at rest, 1,000 members, {name}, CPU"), "% core", value, base, Aim::To(AIM));
+        let compare = |figure: fn(&Usage) -> f64| (value.as_ref().map(figure), base.as_ref().map(figure));
+        let row = format!("at rest, 1,000 members, {name}");
+        let (value, base) = compare(|it| it.percent);
+        bench.row(&format!("{row}, CPU"), "% core", value, base, Aim::To(AIM));
+        let (value, base) = compare(|it| it.answers_per_second);
+        if base.is_some_and(|rate| rate > 0.0) {
+            bench.row(&format!("{row}, answers"), "/s", value, base, Aim::None);
+        }
     }
     Ok(())
 }
 
-/// Percent of one core that a gateway takes, once all clients are where they stay.
-async fn measure(bench: &Bench, kind: &str) -> Result<Option<f64>> {
+/// What a gateway did for its clients.
+struct Usage {
+    /// CPU time, in percent of one core.
+    percent: f64,
+    /// Long polls.
+    answers_per_second: f64,
+}
+
+/// Measures a gateway once all clients are where they stay.
+async fn measure(bench: &Bench, kind: &str) -> Result<Option<Usage>> {
     let Some(server) = bench.gateway(&format!("rest-{kind}")).await? else { return Ok(None) };
     for group in 0..GROUPS {
         create_topic(&server, &topic(group), MEMBERS as u32).await?;
@@ -73,22 +89,31 @@ async fn measure(bench: &Bench, kind: &str) -> Result<Option<f64>> {
     let mut clients = None;
     if kind != "nobody" {
         let arguments = ["--role", "rest", &server.address.to_string(), kind];
-        let process = Process::start(&std::env::current_exe()?, &arguments, &bench.folder().join("rest.log"))?;
-        let clients = clients.insert(process);
-        clients.line("settled").await?;
+        let log = bench.folder().join("rest.log");
+        let mut process = Process::start(&std::env::current_exe()?, &arguments, &log)?;
+        process.line("settled").await?;
+        clients = Some(process);
     }
     // What joining left to do.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let window = Duration::from_secs(bench.seconds.div_ceil(HEARTBEAT_SECONDS) * HEARTBEAT_SECONDS);
-    let (before, start) = (server.process.cpu_seconds()?, Instant::now());
+    let answers_before = answers(clients.as_mut()).await?;
+    let (cpu_before, start) = (server.process.cpu_seconds()?, Instant::now());
     tokio::time::sleep(window).await;
-    let used = (server.process.cpu_seconds()? - before) / start.elapsed().as_secs_f64();
-    if let Some(mut clients) = clients {
-        clients.tell("summary")?;
-        let summary = clients.line("summary ").await?;
-        ensure!(summary == format!("{CLIENTS} 0"), "settled and ended clients of {CLIENTS}: {summary}");
-    }
-    Ok(Some(used * 100.0))
+    let (used, seconds) = (server.process.cpu_seconds()? - cpu_before, start.elapsed().as_secs_f64());
+    let answered = answers(clients.as_mut()).await? - answers_before;
+    Ok(Some(Usage { percent: 100.0 * used / seconds, answers_per_second: answered / seconds }))
+}
+
+/// How many long polls have been answered so far; fails if a client is not where it is to stay.
+async fn answers(clients: Option<&mut Process>) -> Result<f64> {
+    let Some(clients) = clients else { return Ok(0.0) };
+    clients.tell("summary")?;
+    let summary = clients.line("summary ").await?;
+    let counts: Vec<usize> = summary.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let &[settled, ended, answers] = &counts[..] else { bail!("a summary has three figures: {summary}") };
+    ensure!((settled, ended) == (CLIENTS, 0), "of {CLIENTS} clients {settled} are settled, {ended} ended");
+    Ok(answers as f64)
 }
 
 fn topic(group: usize) -> String {
@@ -101,6 +126,8 @@ struct Tally {
     held: Box<[AtomicUsize]>,
     /// Clients that are over.
     ended: AtomicU64,
+    /// Long polls that were answered.
+    answers: AtomicU64,
 }
 
 impl Tally {
@@ -115,7 +142,7 @@ impl Tally {
 pub(crate) async fn clients(address: &str, kind: &str) -> Result<()> {
     let address: SocketAddr = address.parse()?;
     let held = (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect();
-    let tally = Arc::new(Tally { held, ended: AtomicU64::new(0) });
+    let tally = Arc::new(Tally { held, ended: AtomicU64::new(0), answers: AtomicU64::new(0) });
     let mut ticks = tokio::time::interval(APART);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for number in 0..CLIENTS {
@@ -135,7 +162,8 @@ pub(crate) async fn clients(address: &str, kind: &str) -> Result<()> {
     println!("settled");
     let asked = tokio::task::spawn_blocking(move || {
         for _ in std::io::stdin().lines().map_while(Result::ok) {
-            println!("summary {} {}", tally.settled(), tally.ended.load(Ordering::Relaxed));
+            let (ended, answers) = (tally.ended.load(Ordering::Relaxed), tally.answers.load(Ordering::Relaxed));
+            println!("summary {} {ended} {answers}", tally.settled());
         }
         // Nobody will ask again. The connections are closed by the end of the process.
         std::process::exit(0)
@@ -188,6 +216,7 @@ async fn polls(address: SocketAddr, number: usize, tally: Arc<Tally>) -> Result<
                 Ok(ending) => tally.held[number].store(ending.assignments.len(), Ordering::Relaxed),
                 Err(problem) => break eprintln!("member {number}: {problem:#}"),
             }
+            tally.answers.fetch_add(1, Ordering::Relaxed);
         }
         tally.ended.fetch_add(1, Ordering::Relaxed);
     });
@@ -204,6 +233,7 @@ async fn plain_polls(address: SocketAddr, number: usize, tally: Arc<Tally>) -> R
             if let Err(problem) = reader.read().await {
                 break eprintln!("reader {number}: {problem:#}");
             }
+            tally.answers.fetch_add(1, Ordering::Relaxed);
         }
         tally.ended.fetch_add(1, Ordering::Relaxed);
     });
