@@ -6,6 +6,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Result;
+use anyhow::bail;
 use anyhow::ensure;
 use tokio::task::JoinSet;
 
@@ -160,7 +161,7 @@ async fn settle(members: &mut [Member]) -> Result<()> {
             return Ok(());
         }
     }
-    anyhow::bail!("{} members have not shared out as many partitions", members.len())
+    bail!("{} members have not shared out as many partitions", members.len())
 }
 
 /// The same of readers that keep a cursor.

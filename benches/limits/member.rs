@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use anyhow::Result;
 use anyhow::bail;
-use bytes::Bytes;
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -117,7 +116,7 @@ impl PlainReader {
 
     /// The next page.
     pub(crate) async fn read(&mut self) -> Result<Ending> {
-        let request: Bytes = data::get(&format!("{}&{}", self.path, self.position), "application/json");
+        let request = data::get(&format!("{}&{}", self.path, self.position), "application/json");
         let ending = self.caller.ask(&request).await?;
         self.position = format!("cursor={}", ending.cursor);
         Ok(ending)

@@ -34,18 +34,18 @@ const MEMBERS: usize = 10;
 const CLIENTS: usize = GROUPS * MEMBERS;
 
 /// Two clients begin so far from each other that all of them are spread over one wait, as those are that do not know of
-/// each other. What they do later is done when it is due, so it stays spread.
+/// each other. If they act together later, then because the gateway answers them together.
 const APART: Duration = Duration::from_millis(WAIT_MS / CLIENTS as u64);
 /// How long a poll waits for a record: half the default lease, which is the longest.
 const WAIT_MS: u64 = 5_000;
 
-/// Streams say a sign of life as often as that, all at once: a measurement has a whole number of them.
+/// Streams are sent a sign of life as often as that, all at once: a measurement has a whole number of them.
 const HEARTBEAT_SECONDS: u64 = 15;
 
 /// Percent of one core that 1,000 idle members may cost.
 const AIM: f64 = 5.0;
 
-/// What the clients do, as the client process is told.
+/// How clients wait, and what the client process is told to be them: members, or plain readers.
 const KINDS: [(&str, &str, &str); 2] =
     [("event streams", "member-streams", "plain-streams"), ("long polls", "member-polls", "plain-polls")];
 
@@ -96,7 +96,7 @@ async fn measure(bench: &Bench, kind: &str) -> Result<Option<Usage>> {
     }
     // What joining left to do.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let window = Duration::from_secs(bench.seconds.div_ceil(HEARTBEAT_SECONDS) * HEARTBEAT_SECONDS);
+    let window = Duration::from_secs(bench.seconds.max(1).div_ceil(HEARTBEAT_SECONDS) * HEARTBEAT_SECONDS);
     let answers_before = answers(clients.as_mut()).await?;
     let (cpu_before, start) = (server.process.cpu_seconds()?, Instant::now());
     tokio::time::sleep(window).await;
@@ -122,7 +122,7 @@ fn topic(group: usize) -> String {
 
 /// How the clients stand.
 struct Tally {
-    /// How many partitions each member holds.
+    /// How many partitions each member holds; one for a client that is no member and waits.
     held: Box<[AtomicUsize]>,
     /// Clients that are over.
     ended: AtomicU64,
