@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::error::ErrorKind;
 use clap::value_parser;
 
 use crate::broker;
@@ -60,18 +62,29 @@ pub enum Invocation {
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
 pub fn from_command_line() -> Invocation {
-    Cli::parse().into()
+    Cli::parse().try_into().unwrap_or_else(|refusal: clap::Error| refusal.exit())
 }
 
-impl From<Cli> for Invocation {
-    fn from(cli: Cli) -> Self {
-        match cli.command {
-            Some(Command::Serve(serve)) => Self::Serve(Box::new((*serve).into())),
-            None => Self::Serve(Box::new(cli.serve.into())),
+impl TryFrom<Cli> for Invocation {
+    type Error = clap::Error;
+
+    fn try_from(cli: Cli) -> Result<Self, clap::Error> {
+        Ok(match cli.command {
+            Some(Command::Serve(serve)) => Self::Serve(Box::new((*serve).try_into()?)),
+            None => Self::Serve(Box::new(cli.serve.try_into()?)),
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
-        }
+        })
     }
+}
+
+/// Reads the database's URL. Not while the flags are parsed: a flag that is refused there is shown with its value, and
+/// this one may hold a password.
+fn database_url(text: Option<String>) -> Result<Option<store::PostgresUrl>, clap::Error> {
+    let refusal = |bad: store::BadPostgresUrl| {
+        Cli::command().error(ErrorKind::ValueValidation, format!("--database-url cannot be used: {bad}"))
+    };
+    text.map(|text| text.parse().map_err(refusal)).transpose()
 }
 
 /// Partitioned, durable, replayable event logs over plain HTTP.
@@ -130,6 +143,10 @@ struct Storage {
     /// Directory of the data: tidegate.db, and segments/ which may be deleted at any time
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "./tidegate-data")]
     data_dir: PathBuf,
+    /// PostgreSQL database to use instead of SQLite, such as postgres://user:password@host/name; several gateways may
+    /// share it, and --data-dir then holds only segments/ [default: SQLite]
+    #[arg(long, env = "TIDEGATE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
     /// Files that history is read from, in bytes; 0 turns them off
     #[arg(long, env = "TIDEGATE_SEGMENT_CACHE_BYTES", value_name = "BYTES",
         default_value_t = segments::BYTES_MAX_DEFAULT)]
@@ -326,15 +343,17 @@ enum LogFormat {
     Json,
 }
 
-impl From<Serve> for Config {
-    fn from(serve: Serve) -> Self {
+impl TryFrom<Serve> for Config {
+    type Error = clap::Error;
+
+    fn try_from(serve: Serve) -> Result<Self, clap::Error> {
         let format = match serve.logging.log_format {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,
         };
         let limits = Limits::from(serve.limits);
         let storage = serve.storage;
-        Self {
+        Ok(Self {
             listen: serve.listen,
             segments: segments::Options {
                 dir: storage.data_dir.join("segments"),
@@ -343,6 +362,7 @@ impl From<Serve> for Config {
             },
             store: store::Options {
                 data_dir: storage.data_dir,
+                postgres: database_url(storage.database_url)?,
                 partitions_max: limits.partitions,
                 idempotency_ms: storage.idempotency_ms,
                 wal_bytes_max: storage.wal_bytes,
@@ -370,7 +390,7 @@ impl From<Serve> for Config {
                 server: serve.connections.into(),
             },
             telemetry: telemetry::Options { format, filter: serve.logging.log },
-        }
+        })
     }
 }
 
@@ -435,12 +455,10 @@ fn host_name(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        match Cli::try_parse_from([&["tidegate"], line].concat())?.into() {
+        match Cli::try_parse_from([&["tidegate"], line].concat())?.try_into()? {
             Invocation::Serve(config) => Ok(*config),
             other => panic!("{line:?} is {other:?}"),
         }
@@ -474,10 +492,24 @@ mod tests {
             &["--allowed-host", "a:80"],
             &["--record-bytes-max", "0"],
             &["--idle-ms-max", "-1"],
+            &["--database-url", "mysql://host/name"],
+            &["--database-url", "postgres://host:port/name"],
+            &["--database-url", "host=here user=me"],
             &["--nonsense"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_database_url_is_never_shown() {
+        let good = parse(&["--database-url", "postgresql://me:hush@host/name?sslmode=require"]).expect("good");
+        assert!(good.store.postgres.is_some() && !format!("{good:?}").contains("hush"));
+        for bad in ["postgres://me:hush@host:port/name", "mysql://me:hush@host/name"] {
+            let refusal = parse(&["--database-url", bad]).expect_err("refused").to_string();
+            assert!(refusal.contains("postgres://user:password@host") && !refusal.contains("hush"), "{refusal}");
+        }
+        assert_eq!(parse(&[]).expect("good").store.postgres, None);
     }
 
     #[test]
