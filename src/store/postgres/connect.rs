@@ -6,6 +6,7 @@ use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::PgConnection;
 use sqlx::PgPool;
+use sqlx::Row;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::timeout;
@@ -41,6 +42,14 @@ const SESSION: &str = "
     select case when current_setting('server_version_num')::integer >= 140000
         then set_config('client_connection_check_interval', '1s', false) end";
 
+/// For the migrations, which take as long as they take.
+const MIGRATION: &str = "
+    set default_transaction_isolation = 'read committed';
+    set default_transaction_read_only = off;
+    set statement_timeout = 0;
+    set lock_timeout = 0;
+    set idle_in_transaction_session_timeout = 0";
+
 /// The lane runs one function whose plans are known: through the primary keys, however small the tables were when it
 /// was planned and however large they are by now.
 const LANE: &str = "
@@ -67,12 +76,12 @@ pub(super) async fn pool(options: PgConnectOptions, connections: u32) -> Result<
         })
         // A call that was cut short may leave a transaction open, in which the next would write without ever committing
         // (sqlx issue 4393). `rollback` would do, but outside of a transaction the server logs a warning each time; in
-        // one, `now()` is the time of its beginning.
+        // one, `now()` is the time of its beginning. (Asked as a simple query: else each of its messages has a time.)
         .after_release(|connection, _| {
             Box::pin(async move {
-                let sql = "select now() = statement_timestamp()";
-                let asked = sqlx::query_scalar::<_, bool>(sql).fetch_all(connection);
-                Ok(matches!(timeout(RELEASE_MAX, asked).await, Ok(Ok(answer)) if answer == [true]))
+                let asked = sqlx::raw_sql("select now() = statement_timestamp()").fetch_all(connection);
+                let Ok(Ok(rows)) = timeout(RELEASE_MAX, asked).await else { return Ok(false) };
+                rows.first().map_or(Ok(false), |row| row.try_get(0))
             })
         })
         .connect_with(options)
@@ -88,6 +97,13 @@ pub(super) async fn lane(options: &PgConnectOptions) -> Result<PgConnection, sql
         Ok(connection)
     };
     timeout(CONNECT_MAX, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// A connection for looking at the server, and for migrations.
+pub(super) async fn first(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::raw_sql(MIGRATION).execute(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Sets up a session. Refused on a standby: the address may lead to another server than it did before.

@@ -24,16 +24,17 @@ use crate::store::postgres::values::bigint;
 /// Keys forgotten in one turn: bounded, so that a purge never holds up producers.
 const PURGE_ROWS: i64 = 500;
 
+pub(super) const LOOK_UP: &str = "
+    select digest, fingerprint, topic_ids, partitions, base_offsets, receipt
+    from idempotency_keys where digest = any ($1)";
+
 /// What became of the requests that had these keys first. Writes come and go with a number of the caller's.
 pub(super) async fn look_up(lane: &mut Lane, asked: &[(usize, &Write)]) -> Result<Vec<(usize, Refused)>, StoreError> {
     let keys =
         asked.iter().filter_map(|(at, write)| write.idempotency.as_ref().map(|key| (&key.digest[..], (*at, key))));
     let keys: HashMap<&[u8], _> = keys.collect();
     let digests: Vec<&[u8]> = keys.keys().copied().collect();
-    let sql = "
-        select digest, fingerprint, topic_ids, partitions, base_offsets, receipt
-        from idempotency_keys where digest = any ($1)";
-    let query = sqlx::query(sql).bind(&digests).fetch_all(lane.connection().await?);
+    let query = sqlx::query(LOOK_UP).bind(&digests).fetch_all(lane.connection().await?);
     let rows = match timeout(LOOK_MAX, query).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(rows) => rows,
         Err(error) => {
@@ -72,11 +73,13 @@ fn runs(row: &PgRow) -> Result<Vec<(PartitionId, u64)>, StoreError> {
     runs.collect()
 }
 
+pub(super) const PURGE: &str = "
+    delete from idempotency_keys where digest in (
+        select digest from idempotency_keys where created_at < $1 order by created_at limit $2 for update skip locked)";
+
 /// Forgets some of the keys older than `before`; true if more are left.
 pub(super) async fn purge(connection: &mut PgConnection, before: Millis) -> Result<bool, StoreError> {
-    let sql = "
-        delete from idempotency_keys where digest in (
-            select digest from idempotency_keys where created_at < $1 order by created_at limit $2 for update skip locked)";
-    let done = sqlx::query(sql).bind(bigint(before)).bind(PURGE_ROWS).execute(connection).await.map_err(write_error)?;
+    let done =
+        sqlx::query(PURGE).bind(bigint(before)).bind(PURGE_ROWS).execute(connection).await.map_err(write_error)?;
     Ok(done.rows_affected() == PURGE_ROWS.unsigned_abs())
 }

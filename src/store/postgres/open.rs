@@ -32,7 +32,7 @@ const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
 impl Postgres {
     pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Self, OpenError> {
         let connect_options = connect_options(url)?;
-        let first = timeout(FIRST_ANSWER_MAX, connect_options.connect()).await;
+        let first = timeout(FIRST_ANSWER_MAX, connect::first(&connect_options)).await;
         let mut first = first.map_err(|_| OpenError::Silent)?.map_err(OpenError::Database)?;
         check(&mut first).await?;
         migrate(&mut first).await?;

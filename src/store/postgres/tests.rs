@@ -4,6 +4,7 @@
 mod lost;
 mod nodes;
 mod place;
+mod proxy;
 mod start;
 
 use std::pin::Pin;

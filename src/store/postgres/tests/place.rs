@@ -78,10 +78,6 @@ impl Place {
         PLACES.lock().expect("nobody panics in it").insert(options.data_dir.clone(), Arc::downgrade(&place));
         place
     }
-
-    pub(super) async fn raw(&self) -> PgConnection {
-        raw(&self.name).await
-    }
 }
 
 impl Drop for Place {
