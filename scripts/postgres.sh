@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private PostgreSQL for tests, to be sourced: `start_postgres` sets TEST_POSTGRES_URL, `stop_postgres` (for a trap) ends
 # the server and takes its directory away. It listens on 127.0.0.1 only, on a free port, and its settings are the safe
 # ones that the gateway insists on.
