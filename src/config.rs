@@ -1,6 +1,8 @@
 //! Flags and environment, and nothing else that knows of them: each floor's options are filled here, with a sentence for
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
+mod client;
+
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -16,6 +18,11 @@ use clap::error::ErrorKind;
 use clap::value_parser;
 
 use crate::broker;
+use crate::cli::consume;
+use crate::cli::groups;
+use crate::cli::url::ServerUrl;
+use crate::config::client::Consume;
+use crate::config::client::Groups;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
@@ -57,6 +64,10 @@ pub enum Invocation {
     Health(SocketAddr),
     /// Print the OpenAPI document.
     OpenApi,
+    /// See to the consumer groups of the gateway there.
+    Groups(ServerUrl, groups::Action),
+    /// Print records.
+    Consume(Box<consume::Options>),
 }
 
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
@@ -74,6 +85,11 @@ impl TryFrom<Cli> for Invocation {
             None => Self::Serve(Box::new(cli.serve.try_into()?)),
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
+            Some(Command::Groups(flags)) => {
+                let (url, action) = flags.into_parts();
+                Self::Groups(url, action)
+            }
+            Some(Command::Consume(flags)) => Self::Consume(Box::new((*flags).into())),
         })
     }
 }
@@ -115,6 +131,10 @@ enum Command {
     },
     /// Print the OpenAPI document of the HTTP API
     Openapi,
+    /// List, describe, reset and delete consumer groups
+    Groups(Groups),
+    /// Print records as lines, alone or as a member of a consumer group
+    Consume(Box<Consume>),
 }
 
 #[derive(Debug, Args)]

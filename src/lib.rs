@@ -5,8 +5,9 @@
 //!
 //! ```text
 //!  main                                     the binary
-//!  app  cli                                 builds the floors, runs the node, takes it down · small commands
+//!  app                                      builds the floors, runs the node, takes it down
 //!  config                                   flags and environment → each floor's options
+//!  cli                                      small commands, and thin clients of the API for a terminal
 //!  http                                     the front that every request passes, the accept loop
 //!  http::native  http::ops                  ways to speak, blind to each other
 //!  http::kit                                what every way of speaking shares
@@ -23,7 +24,7 @@
 //!
 //! # A record's way up
 //! `log::partition` raises who waits → `broker::reader` reads it from the tail (older ones from `segments`, else the
-//! table) → `http::native::feed` renders it once for all who stream the same selection → `http::kit::fanout` hands each
+//! table) → `http::native::consume::feed` renders it once for all who stream the same selection → `http::kit::fanout` hands each
 //! subscriber a reference to the same bytes.
 //!
 //! # What is promised

@@ -12,6 +12,7 @@ use tidegate::http;
 use tidegate::store::OpenError;
 use tidegate::tasks::Tasks;
 use tidegate::telemetry;
+use tokio::runtime::Builder;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
@@ -28,7 +29,9 @@ fn main() -> ExitCode {
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
         Invocation::Health(address) => cli::health(address),
-        Invocation::OpenApi => cli::openapi().map(|document| print!("{document}")),
+        Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
+        Invocation::Groups(url, action) => client(cli::groups::run(url, action)),
+        Invocation::Consume(options) => client(async { cli::consume::run(*options, told_to_stop()).await }),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,6 +40,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command that speaks to a gateway.
+fn client(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background(); // a write that nobody reads must not hold up the end
+    outcome
 }
 
 #[tokio::main]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::broker::catalog::Catalog;
 use crate::broker::error::Error;
-use crate::broker::groups::keeper::Presences;
+use crate::broker::groups::presence::Presences;
 use crate::broker::groups::slots::Slots;
 use crate::groups::Groups;
 use crate::log::Logs;

@@ -11,12 +11,10 @@
 //! ```
 //! A topic that did not exist when the cursor was made stands in it with no partition at all.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::model::codec::put_varint;
 use crate::model::codec::take_varint;
 use crate::model::name::TopicName;
+use crate::model::token;
 
 /// How many partitions one read, and so one cursor, covers (api.md §4).
 pub const PARTITIONS_MAX: usize = 128;
@@ -155,26 +153,12 @@ impl Cursor {
             }
         }
         offsets().for_each(|offset| bytes.extend_from_slice(&offset.to_le_bytes()[..width]));
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        let start = out.len();
-        out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-        let written =
-            URL_SAFE_NO_PAD.encode_slice(&bytes, &mut out[start..]).expect("room for four characters per three bytes");
-        out.truncate(start + written);
+        token::seal(bytes, out);
     }
 
     /// Reads a token. Only what [`Cursor::write`] gave is taken.
     pub fn read(text: &str) -> Result<Self, CursorError> {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(CursorError::Malformed);
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError::Malformed)?;
-        let (body, crc) = bytes.split_last_chunk::<4>().ok_or(CursorError::Malformed)?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
-            return Err(CursorError::Malformed);
-        }
-        Self::parse(body).ok_or(CursorError::Malformed)
+        token::open(text, TEXT_BYTES_MAX).and_then(|bytes| Self::parse(&bytes)).ok_or(CursorError::Malformed)
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {

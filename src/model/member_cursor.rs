@@ -5,21 +5,19 @@
 //! cursor, its text stays below 1.5 KiB ([`MemberCursor::has_room`]).
 //!
 //! ```text
-//! base64url( version u8 · bearer u32 · epoch varint · turn varint · width u8 · topic_count varint
+//! base64url( version u8 · bearer u32 · held u32 · epoch varint · turn varint · width u8 · topic_count varint
 //!            per topic: id varint · incarnation u16 · count varint · [partition delta varint · epoch varint]*
 //!            next offset (width bytes, little endian)*  · CRC-32C u32 of all before )
 //! ```
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use crate::model::codec::put_varint;
 use crate::model::codec::take_varint;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
+use crate::model::token;
 use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
 
@@ -30,7 +28,7 @@ const VERSION: u8 = 2 << 4;
 const TEXT_BYTES_MAX: usize = 1535;
 
 /// What stands before and after the partitions at most: fixed bytes, three varints, the checksum.
-const FRAME_BYTES_MAX: usize = 1 + 4 + 10 + 10 + 1 + 3 + 4;
+const FRAME_BYTES_MAX: usize = 1 + 4 + 4 + 10 + 10 + 1 + 3 + 4;
 
 /// What was returned of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +47,8 @@ pub struct MemberCursor {
     bearer: u32,
     /// The epoch of the member's run.
     pub epoch: u64,
+    /// Digest of the partitions that the member was told it holds: an answer that says otherwise is not to wait.
+    pub held: u32,
     /// How many of the member's partitions were served before it was the turn of the next.
     pub turn: usize,
     /// By partition, what was returned of it; at most [`PARTITIONS_MAX`].
@@ -65,7 +65,7 @@ pub struct Malformed;
 impl MemberCursor {
     /// Nothing returned yet in this run.
     pub fn new(group: &GroupName, member: &MemberName, epoch: u64) -> Self {
-        Self { bearer: bearer(group, member), epoch, turn: 0, partitions: BTreeMap::new() }
+        Self { bearer: bearer(group, member), epoch, held: 0, turn: 0, partitions: BTreeMap::new() }
     }
 
     /// Whether it was given to this member of this group.
@@ -106,6 +106,7 @@ impl MemberCursor {
         let mut bytes = Vec::with_capacity(self.body_bytes(width));
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.bearer.to_le_bytes());
+        bytes.extend_from_slice(&self.held.to_le_bytes());
         put_varint(&mut bytes, self.epoch as usize);
         put_varint(&mut bytes, self.turn);
         bytes.push(width as u8);
@@ -127,13 +128,7 @@ impl MemberCursor {
         for returned in self.partitions.values() {
             bytes.extend_from_slice(&returned.next_offset.to_le_bytes()[..width]);
         }
-        let crc = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&crc.to_le_bytes());
-        let start = out.len();
-        out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-        let written =
-            URL_SAFE_NO_PAD.encode_slice(&bytes, &mut out[start..]).expect("room for four characters per three bytes");
-        out.truncate(start + written);
+        token::seal(bytes, out);
     }
 
     /// Reads a token. Only what [`MemberCursor::write`] gave is taken.
@@ -141,19 +136,11 @@ impl MemberCursor {
     /// # Errors
     /// [`Malformed`].
     pub fn read(text: &str) -> Result<Self, Malformed> {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(Malformed);
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed)?;
-        let (body, crc) = bytes.split_last_chunk::<4>().ok_or(Malformed)?;
-        if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
-            return Err(Malformed);
-        }
-        Self::parse(body).ok_or(Malformed)
+        token::open(text, TEXT_BYTES_MAX).and_then(|bytes| Self::parse(&bytes)).ok_or(Malformed)
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let ([version, bearer @ ..], mut rest) = bytes.split_first_chunk::<5>()?;
+        let ([version, b0, b1, b2, b3, held @ ..], mut rest) = bytes.split_first_chunk::<9>()?;
         if *version != VERSION {
             return None;
         }
@@ -190,7 +177,8 @@ impl MemberCursor {
             offset[..width].copy_from_slice(bytes);
             partitions.insert(id, Returned { incarnation, epoch, next_offset: u64::from_le_bytes(offset) });
         }
-        Some(Self { bearer: u32::from_le_bytes(*bearer), epoch, turn, partitions })
+        let bearer = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
+        Some(Self { bearer, epoch, held: u32::from_le_bytes(*held), turn, partitions })
     }
 }
 
@@ -243,9 +231,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(partitions in partitions(0..40), epoch in 0..1u64 << 40, turn in 0..1_000_000usize) {
+        fn a_cursor_survives_its_text(partitions in partitions(0..40), epoch in 0..1u64 << 40, held in any::<u32>(), turn in 0..1_000_000usize) {
             let (group, member) = names();
-            let cursor = MemberCursor { epoch, turn, partitions, ..MemberCursor::new(&group, &member, 0) };
+            let cursor = MemberCursor { epoch, held, turn, partitions, ..MemberCursor::new(&group, &member, 0) };
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             let again = MemberCursor::read(&text);

@@ -11,4 +11,5 @@ pub mod name;
 pub mod position;
 pub mod record;
 pub mod time;
+mod token;
 pub mod topic;

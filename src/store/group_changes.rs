@@ -21,6 +21,13 @@ pub(super) fn members(change: &GroupChange) -> impl Iterator<Item = &MemberName>
     change.runs.iter().map(|run| &run.name).chain(&change.left).chain(lapsed)
 }
 
+/// The members who hold what a change gives to others: their leases count for it.
+pub(super) fn owners(group: &GroupRows, change: &GroupChange) -> Vec<MemberName> {
+    let moved = change.assigned.iter().filter_map(|(id, _)| group.partition(*id));
+    let owners: BTreeSet<MemberName> = moved.filter_map(|row| row.owner.clone()).collect();
+    owners.into_iter().filter(|owner| group.member(owner).is_none()).collect()
+}
+
 /// Changes membership and assignment. Those who left are to be deleted by the caller, before it writes the rest.
 pub(super) fn change(group: &mut GroupRows, now: Millis, change: &GroupChange) -> Changed {
     if group.version != change.version || !change.lapsed.iter().all(|(name, epoch)| may_end(group, now, name, *epoch)) {
@@ -52,6 +59,13 @@ pub(super) fn change(group: &mut GroupRows, now: Millis, change: &GroupChange) -
     }
     for (id, assignee) in &change.assigned {
         group.partition_mut(*id).assignee.clone_from(assignee);
+        // One that was to move before, and came back, was not renewed since: its owner may not have called meanwhile.
+        let owner = group.partition(*id).filter(|row| row.is_leaving()).and_then(|row| row.owner.clone());
+        let lease_end = owner.and_then(|owner| group.member(&owner)?.lease_end);
+        if let Some(lease_end) = lease_end {
+            let row = group.partition_mut(*id);
+            row.lease_end = row.lease_end.max(lease_end);
+        }
     }
     group.version += 1;
     group.strategy = change.strategy;

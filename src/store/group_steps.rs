@@ -2,9 +2,6 @@
 //!
 //! The caller has read the rows under a lock that keeps them as they are until they are written back.
 
-#[cfg(test)]
-mod tests;
-
 use crate::model::group::GroupPartition;
 use crate::model::name::MemberName;
 use crate::model::time::Millis;
@@ -159,3 +156,6 @@ pub(super) fn free(group: &mut GroupRows, id: PartitionId) {
     let row = group.partition_mut(id);
     (row.owner, row.lease_end) = (None, 0);
 }
+
+#[cfg(test)]
+mod tests;

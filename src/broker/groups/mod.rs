@@ -6,6 +6,7 @@ pub mod keeper;
 pub mod membership;
 pub mod offsets;
 pub mod poll;
+pub mod presence;
 mod refusal;
 pub mod session;
 pub(super) mod slots;

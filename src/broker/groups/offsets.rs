@@ -1,14 +1,11 @@
 //! Commits and signs of life, by members that keep track themselves.
 
-use std::sync::Arc;
-
 use crate::broker::error::Error;
 use crate::broker::error::NamedPartition;
 use crate::broker::error::Unreadable;
 use crate::broker::groups::session::positions;
 use crate::broker::handle::Broker;
 use crate::groups::Urgency;
-use crate::log::partition::Partition;
 use crate::model::group::GroupPartition;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::member_cursor::Returned;
@@ -47,17 +44,6 @@ impl Broker {
         cursor: MemberCursor,
     ) -> Result<Vec<NamedPartition>, Error> {
         let cursor = self.check_cursor(group, member, cursor).await?;
-        let mut beyond = Vec::new();
-        for (id, returned) in &cursor.partitions {
-            if let Some((topic, partition)) = self.open_partition(*id).await?
-                && returned.next_offset > partition.high_watermark()
-            {
-                beyond.push(Self::unreadable(&topic, &partition, returned.next_offset));
-            }
-        }
-        if !beyond.is_empty() {
-            return Err(Error::OffsetOutOfRange(beyond));
-        }
         self.commit(group, member, cursor.epoch, Commit::Cursor(positions(&cursor))).await
     }
 
@@ -135,13 +121,6 @@ impl Broker {
             self.groups().wake(group, std::slice::from_ref(member));
         }
         self.named(stepped.committed).await
-    }
-
-    /// A partition by its row, with the name of its topic; `None` if the topic is gone.
-    async fn open_partition(&self, id: PartitionId) -> Result<Option<(TopicName, Arc<Partition>)>, Error> {
-        let Some(known) = self.catalog().find_by_id(id.topic).await? else { return Ok(None) };
-        let partition = self.partition(&known.topic, id.partition).await?;
-        Ok(Some((known.topic.name.clone(), partition)))
     }
 }
 

@@ -57,6 +57,7 @@ impl Broker {
     /// Those of [`Broker::begin_member`], [`Broker::resume_member`], [`Session::step`] and [`Session::page`].
     pub async fn poll_group(&self, poll: GroupPoll, cut_short: impl Future<Output = ()>) -> Result<Polled, Error> {
         let GroupPoll { group, member, terms, cursor, commit, from, limit, wait } = poll;
+        let known = cursor.as_ref().map(|cursor| cursor.held);
         let mut session = match cursor {
             None => self.begin_member(&group, &member, terms, from).await?,
             Some(cursor) => self.resume_member(&group, &member, cursor, terms, from).await?,
@@ -75,7 +76,9 @@ impl Broker {
             }
         };
         let mut over = std::pin::pin!(over);
-        let mut last = wait.is_zero();
+        // What the caller does not know of its partitions is not held back either.
+        let known = known.unwrap_or_else(|| session.assigned());
+        let mut last = wait.is_zero() || known != session.assigned();
         loop {
             // Lowered before it looks: what comes while it looks raises it again.
             session.records().lower();
@@ -91,7 +94,8 @@ impl Broker {
                     quiet
                 }
             };
-            last |= session.step(Commit::Nothing, urgency).await?;
+            session.step(Commit::Nothing, urgency).await?;
+            last |= known != session.assigned();
         }
     }
 }

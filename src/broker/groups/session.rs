@@ -119,7 +119,7 @@ impl Broker {
     /// Goes on in the run that a cursor tells of. Whether that run still is one, its next step tells.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] if the cursor is another member's; [`Error::UnknownGroup`].
+    /// [`Error::InvalidCursor`] if the cursor is another member's; [`Error::OffsetOutOfRange`]; [`Error::UnknownGroup`].
     pub async fn resume_member(
         &self,
         group: &GroupName,
@@ -134,7 +134,8 @@ impl Broker {
         Ok(Session::new(self, group, member, cursor, from))
     }
 
-    /// Refuses the cursor of another member or database; leaves out what it says of topics that are gone.
+    /// Refuses the cursor of another member or database, and one that lies beyond the end; leaves out what it says of topics
+    /// that are gone.
     pub(super) async fn check_cursor(
         &self,
         group: &GroupName,
@@ -146,15 +147,23 @@ impl Broker {
                 format!("this cursor was not given to member `{member}` of group `{group}`: poll without `cursor`");
             return Err(Error::InvalidCursor(whose));
         }
+        let mut beyond = Vec::new();
         for (id, returned) in cursor.partitions.clone() {
-            match self.catalog().find_by_id(id.topic).await? {
-                Some(known) if known.topic.incarnation as u16 == returned.incarnation => {}
-                Some(_) => {
-                    let foreign = "this cursor comes from another database: poll without `cursor`".to_owned();
-                    return Err(Error::InvalidCursor(foreign));
-                }
-                None => drop(cursor.partitions.remove(&id)),
+            let Some(known) = self.catalog().find_by_id(id.topic).await? else {
+                cursor.partitions.remove(&id);
+                continue;
+            };
+            if known.topic.incarnation as u16 != returned.incarnation {
+                let foreign = "this cursor comes from another database: poll without `cursor`".to_owned();
+                return Err(Error::InvalidCursor(foreign));
             }
+            let partition = self.partition(&known.topic, id.partition).await?;
+            if returned.next_offset > partition.high_watermark() {
+                beyond.push(Self::unreadable(&known.topic.name, &partition, returned.next_offset));
+            }
+        }
+        if !beyond.is_empty() {
+            return Err(Error::OffsetOutOfRange(beyond));
         }
         Ok(cursor)
     }
@@ -197,6 +206,11 @@ impl Session {
         self.lease_ms
     }
 
+    /// A digest of what it holds and keeps: another one means that its assignments have changed.
+    pub fn assigned(&self) -> u32 {
+        self.cursor.held
+    }
+
     /// What was returned and is not known to be committed.
     pub fn cursor(&self) -> &MemberCursor {
         &self.cursor
@@ -234,18 +248,16 @@ impl Session {
         self.held.values().filter(|held| !held.leaving).all(|held| held.next >= held.partition.high_watermark())
     }
 
-    /// Commits, renews the lease, lets go of partitions that are to move and takes those that are free. True if it keeps
-    /// other partitions than before.
+    /// Commits, renews the lease, lets go of partitions that are to move and takes those that are free.
     ///
     /// # Errors
     /// [`Error::StaleEpoch`], [`Error::LeaseLost`], [`Error::UnknownMember`], [`Error::UnknownGroup`].
-    pub async fn step(&mut self, commit: Commit, urgency: Urgency) -> Result<bool, Error> {
+    pub async fn step(&mut self, commit: Commit, urgency: Urgency) -> Result<(), Error> {
         let returned = match &commit {
             // What is committed here is no reason to hold on to a partition.
             Commit::Cursor(_) => Vec::new(),
             _ => self.returned(),
         };
-        let before: Vec<(PartitionId, u64)> = self.kept().collect();
         self.changes.lower();
         let mut stepped = self.take_step(commit, returned.clone(), urgency).await?;
         if stepped.was_lapsed {
@@ -258,7 +270,8 @@ impl Session {
             stepped = self.take_step(Commit::Begin(begins), returned, Urgency::Now).await?;
             self.hold(&stepped).await?;
         }
-        Ok(!self.kept().eq(before))
+        self.cursor.held = digest(self.kept());
+        Ok(())
     }
 
     fn kept(&self) -> impl Iterator<Item = (PartitionId, u64)> {
@@ -423,6 +436,15 @@ impl Session {
     pub fn wait_max(&self) -> Duration {
         Duration::from_millis(self.lease_ms / 2)
     }
+}
+
+/// Names a set of partitions, each held under its epoch.
+fn digest(kept: impl Iterator<Item = (PartitionId, u64)>) -> u32 {
+    kept.fold(0, |digest, (id, epoch)| {
+        let partition = u64::from(id.partition).to_le_bytes();
+        let bytes = [id.topic.0.to_le_bytes(), partition, epoch.to_le_bytes()].concat();
+        crc32c::crc32c_append(digest, &bytes)
+    })
 }
 
 /// A cursor as positions to commit.

@@ -16,6 +16,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
@@ -181,6 +182,10 @@ pub fn parse_json<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, Probl
         Err(error) => error,
     };
     if error.classify() != Category::Data {
+        return Err(malformed_json(&error));
+    }
+    // What is refused may not be JSON further on, and that is to be told first.
+    if let Err(error) = serde_json::from_slice::<IgnoredAny>(bytes) {
         return Err(malformed_json(&error));
     }
     // Read again for the path of the member: only what is refused pays for it.

@@ -106,6 +106,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Json, Self::Ndjson, Self::Values, Self::Sse];
+
     /// The value of `format`.
     pub fn name(self) -> &'static str {
         match self {
@@ -136,12 +139,16 @@ impl Format {
 /// NDJSON, SSE. A format that does not end is given only to those who name it.
 ///
 /// # Errors
-/// `invalid_parameter` for a `format` that is none; `not_acceptable`, naming what is offered.
+/// `invalid_parameter` for a `format` that is none; `not_acceptable` for one that this call does not offer, and if `Accept`
+/// names none that it does.
 pub fn negotiate(format: Option<&str>, headers: &HeaderMap, offered: &[Format]) -> Result<Format, Problem> {
     if let Some(name) = format {
         let words: Vec<_> = offered.iter().map(|format| format.name()).collect();
         let named = offered.iter().copied().find(|format| format.name() == name);
         return named.ok_or_else(|| {
+            if Format::ALL.iter().any(|format| format.name() == name) {
+                return not_acceptable(offered);
+            }
             invalid("format", format!("`format` is one of {}.", words.join(", "))).with("allowed", words)
         });
     }

@@ -9,10 +9,9 @@ use crate::broker::error::NamedPartition;
 use crate::broker::error::Unreadable;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
-use crate::http::native::refusal::Refusal;
-use crate::http::native::refusal::RefusalKind;
-use crate::http::native::topic_bodies::TopicBody;
-use crate::model::name::MemberName;
+use crate::http::native::input::refusal::Refusal;
+use crate::http::native::input::refusal::RefusalKind;
+use crate::http::native::topics::bodies::TopicBody;
 
 /// How long a client waits before it comes back to a gateway that is busy.
 const BUSY: Duration = Duration::from_secs(1);
@@ -117,10 +116,6 @@ struct ConcernedBody<'a> {
     topic: &'a str,
     partition: u32,
     current_epoch: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_offset: Option<u64>,
 }
 
 fn concerned(partitions: &[NamedPartition]) -> Vec<ConcernedBody<'_>> {
@@ -128,8 +123,6 @@ fn concerned(partitions: &[NamedPartition]) -> Vec<ConcernedBody<'_>> {
         topic: named.topic.as_str(),
         partition: named.partition,
         current_epoch: named.state.epoch,
-        owner: named.state.owner.as_ref().map(MemberName::as_str),
-        next_offset: named.state.committed,
     });
     bodies.collect()
 }

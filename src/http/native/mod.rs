@@ -1,32 +1,11 @@
 //! Tidegate's own API (api.md), version 1.
 
-pub mod answer;
-pub mod bounds;
-pub mod decode;
-pub mod envelope;
+pub mod consume;
 pub mod error;
-pub mod feed;
-pub mod frames;
 pub mod groups;
-pub mod headers;
-pub mod json_text;
-pub mod lines;
+pub mod input;
 pub mod produce;
-pub mod produce_answer;
-pub mod produce_bodies;
-pub mod produce_chunk;
-pub mod produce_request;
-pub mod produce_stream;
-pub mod pulse;
-pub mod raw;
-pub mod read_docs;
-pub mod read_query;
-pub mod records;
-pub mod refusal;
-pub mod render;
 pub mod state;
-pub mod stream;
-pub mod topic_bodies;
 pub mod topics;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -37,8 +16,8 @@ pub use crate::http::native::state::Options;
 /// All calls of this API.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .merge(topics::routes())
-        .merge(produce::routes())
-        .merge(records::routes())
+        .merge(topics::calls::routes())
+        .merge(produce::calls::routes())
+        .merge(consume::calls::routes())
         .merge(groups::routes())
 }

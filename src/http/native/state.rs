@@ -7,9 +7,9 @@ use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::http::native::feed::Feeds;
-use crate::http::native::pulse::Pulse;
-use crate::http::native::stream::Streams;
+use crate::http::native::consume::feed::Feeds;
+use crate::http::native::consume::pulse::Pulse;
+use crate::http::native::consume::stream::Streams;
 use crate::model::limits::Limits;
 use crate::tasks::Tasks;
 

@@ -4,6 +4,7 @@
 
 pub(super) mod append;
 pub(super) mod bench;
+pub(super) mod group_ends;
 pub(super) mod groups;
 pub(super) mod keys;
 pub(super) mod model;
@@ -90,8 +91,11 @@ macro_rules! conformance {
                     who_leaves_is_forgotten_and_holds_nothing
                     a_run_is_ended_only_once_its_lease_is_over
                     a_partition_that_is_not_let_go_of_ends_its_owner
-                    lapses_are_found_from_where_the_last_look_ended
+                    a_partition_that_nobody_waits_for_may_stay
                     groups_are_listed_by_name_with_their_active_members
+                }
+                group_ends {
+                    lapses_are_found_from_where_the_last_look_ended
                     ended_members_are_purged_in_turns
                     a_deleted_group_gives_no_epoch_again
                     offsets_are_reset_forward_and_back
@@ -102,6 +106,7 @@ macro_rules! conformance {
                 steps {
                     a_partition_moves_within_one_batch
                     a_refused_step_leaves_its_neighbours
+                    a_partition_that_leaves_again_has_its_owners_lease
                     a_lease_that_ran_out_is_taken_up_again
                     notes_come_back_as_they_were
                     one_batch_serves_many_members_of_many_groups

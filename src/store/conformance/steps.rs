@@ -1,5 +1,6 @@
 //! Steps of members: in batches, each by the rules (`group_steps.rs` has them one by one), and what of them is kept.
 
+use crate::model::group::GroupPartition;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::store::conformance::bench::Bench;
@@ -72,11 +73,7 @@ pub(in crate::store) async fn a_refused_step_leaves_its_neighbours(bench: Bench)
         .expect("taken");
     let group = bench.found(&g()).await;
     let of = |id| row(&group, id).clone();
-    let free = |epoch| crate::model::group::GroupPartition {
-        assignee: Some(name("b")),
-        epoch,
-        ..crate::model::group::GroupPartition::new(q)
-    };
+    let free = |epoch| GroupPartition { assignee: Some(name("b")), epoch, ..GroupPartition::new(q) };
     assert!(outcomes[0].is_ok() && outcomes[1].is_ok() && outcomes[7].is_ok());
     assert_eq!(outcomes[2], Err(StepRefused::UnknownGroup));
     assert_eq!(outcomes[3], Err(StepRefused::UnknownMember));
@@ -157,4 +154,18 @@ pub(in crate::store) async fn one_batch_serves_many_members_of_many_groups(bench
             });
         }
     }
+}
+
+pub(in crate::store) async fn a_partition_that_leaves_again_has_its_owners_lease(bench: Bench) {
+    let p = bench.topic("t", 1).await.partition(0);
+    bench.join(&[("a", 40), ("b", LONG)], &[(p, Some("a"))]).await;
+    bench.take(step("a", 1, Commit::Nothing)).await.expect("taken");
+    bench.join(&[], &[(p, Some("b"))]).await;
+    let left = row(&bench.found(&g()).await, p).lease_end;
+    bench.past(left).await;
+    bench.take(Step { hand_over: None, ..step("a", 1, Commit::Nothing) }).await.expect("its own lease runs");
+    bench.join(&[], &[(p, Some("a"))]).await;
+    bench.join(&[], &[(p, Some("b"))]).await;
+    let group = bench.found(&g()).await;
+    assert_eq!(row(&group, p).lease_end, lease_end(&group, "a"));
 }

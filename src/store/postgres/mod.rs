@@ -10,8 +10,6 @@ mod lane;
 mod open;
 mod purge;
 mod read;
-#[cfg(test)]
-mod tests;
 mod topics;
 mod upkeep;
 mod values;
@@ -228,3 +226,6 @@ impl Upkeep for Postgres {
         self.lane.lock().await.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

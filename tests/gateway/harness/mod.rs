@@ -4,9 +4,11 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod lines;
+pub(crate) mod member;
 pub(crate) mod raw;
 pub(crate) mod record;
 pub(crate) mod sse;
+pub(crate) mod terminal;
 pub(crate) mod topic;
 pub(crate) mod wait;
 

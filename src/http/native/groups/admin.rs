@@ -21,10 +21,10 @@ use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
-use crate::http::native::bounds::INTEGER_MAX;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::position;
 use crate::http::native::groups::terms::position_schema;
+use crate::http::native::input::bounds::INTEGER_MAX;
 use crate::http::native::state::Api;
 use crate::model::name::TopicName;
 

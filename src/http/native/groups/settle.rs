@@ -21,11 +21,11 @@ use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
-use crate::http::native::bounds::INTEGER_MAX;
 use crate::http::native::groups::bodies::CommittedBody;
 use crate::http::native::groups::bodies::LeaseBody;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::member_cursor;
+use crate::http::native::input::bounds::INTEGER_MAX;
 use crate::http::native::state::Api;
 use crate::model::group::METADATA_BYTES_MAX;
 

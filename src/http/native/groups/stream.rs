@@ -12,12 +12,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use utoipa::IntoParams;
+use utoipa::openapi::schema::Array;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::error::Error;
-use crate::broker::groups::keeper::Presence;
 use crate::broker::groups::membership::Terms;
+use crate::broker::groups::presence::Presence;
 use crate::broker::groups::session::Session;
 use crate::broker::reader::Page;
 use crate::broker::reader::PageLimit;
@@ -28,17 +29,19 @@ use crate::http::kit::context::RequestId;
 use crate::http::kit::path::GroupPath;
 use crate::http::kit::path::MemberPath;
 use crate::http::kit::problem::Problem;
+use crate::http::native::consume::docs::RecordAnswer;
+use crate::http::native::consume::docs::topic_names;
+use crate::http::native::consume::frames::Ending;
+use crate::http::native::consume::frames::StreamFormat;
+use crate::http::native::consume::frames::stream_head;
+use crate::http::native::consume::render::RecordWriter;
+use crate::http::native::consume::stream::Streams;
 use crate::http::native::error::for_stream;
-use crate::http::native::frames::Ending;
-use crate::http::native::frames::StreamFormat;
-use crate::http::native::frames::stream_head;
 use crate::http::native::groups::bodies::MembershipBody;
 use crate::http::native::groups::consume::made_name;
 use crate::http::native::groups::stream_query::StreamQuery;
-use crate::http::native::read_docs::RecordAnswer;
-use crate::http::native::render::RecordWriter;
 use crate::http::native::state::Api;
-use crate::http::native::stream::Streams;
+use crate::model::group::SUBSCRIBED_TOPICS_MAX;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
@@ -61,7 +64,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 #[allow(dead_code)]
 struct StreamParams {
     /// The topics (repeatable).
-    #[param(example = json!(["clicks"]))]
+    #[param(explode = true, style = Form, required = false, schema_with = topic_list, example = json!(["clicks"]))]
     topic: Option<Vec<String>>,
     /// Instead of `topic`: all topics whose names begin so, now and later.
     #[param(max_length = 249)]
@@ -91,6 +94,10 @@ struct StreamParams {
     /// `sse`, if it is given; the header `Accept: text/event-stream` is needed all the same.
     #[param(pattern = "^sse$")]
     format: Option<String>,
+}
+
+fn topic_list() -> Array {
+    topic_names(SUBSCRIBED_TOPICS_MAX)
 }
 
 /// Stream as a member
@@ -176,6 +183,7 @@ async fn open(
         commit_on_send,
         request_id: context.request_id.clone(),
         phase: Phase::Opening,
+        told: 0,
     };
     *response.body_mut() = Body::from_stream(stream::unfold(subscriber, |subscriber| subscriber.next()));
     Ok(response)
@@ -247,6 +255,8 @@ struct Subscriber {
     commit_on_send: bool,
     request_id: RequestId,
     phase: Phase,
+    /// The assignments that were said last.
+    told: u32,
 }
 
 impl Subscriber {
@@ -281,7 +291,10 @@ impl Subscriber {
             if self.presence.is_replaced() {
                 return Ok(None);
             }
-            if self.session.changes().is_raised() && self.step(Commit::Nothing).await? {
+            if self.session.changes().is_raised() {
+                self.step(Commit::Nothing).await?;
+            }
+            if self.session.assigned() != self.told {
                 return Ok(Some(self.assignment()));
             }
             self.session.records().lower();
@@ -290,8 +303,8 @@ impl Subscriber {
                 Ok((page, reader)) if page.records > 0 => {
                     let piece = events(&before, self.session.cursor(), &page, &reader);
                     // Before it is sent: what is lost on the way does not come again.
-                    if self.commit_on_send && self.step(Commit::Cursor(self.session.returned())).await? {
-                        self.session.changes().raise();
+                    if self.commit_on_send {
+                        self.step(Commit::Cursor(self.session.returned())).await?;
                     }
                     return Ok(Some(piece));
                 }
@@ -311,17 +324,20 @@ impl Subscriber {
                     self.pulse.lower();
                     // What was committed meanwhile makes room in the cursor.
                     self.step(Commit::Nothing).await?;
-                    return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
+                    if self.session.assigned() == self.told {
+                        return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
+                    }
                 }
             }
         }
     }
 
-    async fn step(&mut self, commit: Commit) -> Result<bool, Ending> {
+    async fn step(&mut self, commit: Commit) -> Result<(), Ending> {
         self.session.step(commit, Urgency::Now).await.map_err(Ending::Failed)
     }
 
-    fn assignment(&self) -> Bytes {
+    fn assignment(&mut self) -> Bytes {
+        self.told = self.session.assigned();
         let body = MembershipBody::from(&self.session);
         let json = serde_json::to_string(&body).expect("names and numbers always serialize");
         Bytes::from(format!("event: assignment\nid: {}\ndata: {json}\n\n", self.session.cursor()))

@@ -52,7 +52,11 @@ pub(in crate::store::postgres) async fn change(
     let members: Vec<_> = group_changes::members(change).map(|name| (change.group, name)).collect();
     let partitions: Vec<_> = change.assigned.iter().map(|(id, _)| (change.group, *id)).collect();
     load::details(&mut transaction, &mut groups, &members, &partitions).await?;
-    let Some(group) = groups.get_mut(&change.group) else { return Ok(Changed::Conflict) };
+    let Some(group) = groups.get(&change.group) else { return Ok(Changed::Conflict) };
+    let owners = group_changes::owners(group, change);
+    let owners: Vec<_> = owners.iter().map(|name| (change.group, name)).collect();
+    load::details(&mut transaction, &mut groups, &owners, &[]).await?;
+    let group = groups.get_mut(&change.group).expect("it was read");
     if group_changes::change(group, now, change) == Changed::Conflict {
         return Ok(Changed::Conflict);
     }

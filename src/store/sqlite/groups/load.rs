@@ -21,27 +21,28 @@ use crate::store::sqlite::writer::store_error;
 pub(super) type Groups = HashMap<GroupId, GroupRows>;
 
 /// A cross join keeps the order: what is asked for comes first and is looked up, never the table searched for it.
-pub(in crate::store::sqlite) const BY_NAME: &str =
+pub(super) const BY_NAME: &str =
     concat!("select ", group_columns!(), " from json_each(?1) asked cross join groups g on g.name = asked.value");
 
-pub(in crate::store::sqlite) const BY_ID: &str = concat!("select ", group_columns!(), " from groups g where g.id = ?1");
+pub(super) const BY_ID: &str = concat!("select ", group_columns!(), " from groups g where g.id = ?1");
 
-pub(in crate::store::sqlite) const MEMBERS: &str = concat!(
+pub(super) const MEMBERS: &str = concat!(
     "select ",
     member_columns!(),
     " from json_each(?1) asked cross join group_members m
           on m.group_id = asked.value ->> 0 and m.member = asked.value ->> 1"
 );
 
-pub(in crate::store::sqlite) const PARTITIONS: &str = concat!(
+/// Left to itself, SQLite would walk over all partitions of the group, since they lie in the order of the primary key.
+pub(super) const PARTITIONS: &str = concat!(
     "select ",
     partition_columns!(),
-    " from json_each(?1) asked cross join group_partitions p
+    " from json_each(?1) asked cross join group_partitions p indexed by group_partitions_by_owner
           on p.group_id = asked.value ->> 0 and p.owner = asked.value ->> 1
       union all
       select ",
     partition_columns!(),
-    " from json_each(?1) asked cross join group_partitions p
+    " from json_each(?1) asked cross join group_partitions p indexed by group_partitions_by_assignee
           on p.group_id = asked.value ->> 0 and p.assignee = asked.value ->> 1 and p.owner is not p.assignee
       union all
       select ",

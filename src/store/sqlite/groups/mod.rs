@@ -6,11 +6,12 @@
 
 pub(super) mod change;
 pub(super) mod forced;
-pub(super) mod load;
+mod load;
 pub(super) mod read;
 mod rows;
-pub(super) mod save;
+mod save;
 pub(super) mod step;
+pub(super) mod upkeep;
+
 #[cfg(test)]
 mod tests;
-pub(super) mod upkeep;

@@ -21,10 +21,10 @@ use crate::store::sqlite::writer::store_error;
 /// Groups that one look for lapses returns at most.
 const LAPSED_GROUPS: usize = 1000;
 
-pub(in crate::store::sqlite) const MEMBERS: &str =
+pub(super) const MEMBERS: &str =
     concat!("select ", member_columns!(), " from group_members m where m.group_id = ?1 order by m.member");
 
-pub(in crate::store::sqlite) const PARTITIONS: &str = concat!(
+pub(super) const PARTITIONS: &str = concat!(
     "select ",
     partition_columns!(),
     " from group_partitions p where p.group_id = ?1 order by p.topic_id, p.partition"
@@ -58,7 +58,7 @@ pub(in crate::store::sqlite) async fn group(
     }))
 }
 
-pub(in crate::store::sqlite) const LIST: &str = "
+pub(super) const LIST: &str = "
     select g.name, g.strategy, (select count(*) from group_members m where m.group_id = g.id and m.lease_end >= ?1)
     from groups g where g.name > ?2 order by g.name limit ?3";
 
@@ -83,7 +83,7 @@ pub(in crate::store::sqlite) async fn list(
 }
 
 /// Groups by their first lapse, so that where the list is cut, nothing that lies before was left out.
-pub(in crate::store::sqlite) const LAPSES: &str = "
+pub(super) const LAPSES: &str = "
     select g.name, lapse.first
     from (
         select group_id, min(lease_end) as first

@@ -11,7 +11,7 @@ use crate::store::sqlite::groups::rows::subscription_text;
 use crate::store::sqlite::writer::integer;
 
 /// Writes members and partitions, [`bind`] has the arguments. A row of a topic that was purged meanwhile is not made.
-pub(in crate::store::sqlite) const SAVE: &str = "
+pub(super) const SAVE: &str = "
     insert into group_members (group_id, member, epoch, subscription, lease_ms, lease_end, ended_at)
     select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
     from json_each(?) where true

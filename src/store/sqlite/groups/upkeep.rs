@@ -12,7 +12,7 @@ use crate::store::sqlite::writer::store_error;
 /// Members forgotten in one turn.
 const PURGE_ROWS: i64 = 500;
 
-pub(in crate::store::sqlite) const ANY_LEASE: &str = "
+pub(super) const ANY_LEASE: &str = "
     select exists (select 1 from group_members where lease_end is not null)
         or exists (select 1 from group_partitions where owner is not null)";
 
@@ -35,7 +35,7 @@ pub(in crate::store::sqlite) async fn restart_leases(writer: &mut Writer, now: M
     writer.commit(sql.to_owned(), arguments).await
 }
 
-pub(in crate::store::sqlite) const PURGE_MEMBERS: &str = "
+pub(super) const PURGE_MEMBERS: &str = "
     delete from group_members where (group_id, member) in (
         select group_id, member from group_members where ended_at < ?1 limit ?2)";
 

@@ -1,0 +1,165 @@
+//! Standard output and standard error: tables, lines that are counted as they are taken, and remarks.
+
+use std::fs::File;
+use std::future::pending;
+use std::io;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::event::poll;
+use rustix::io::Errno;
+use rustix::io::ioctl_fionread;
+
+use crate::tasks;
+
+/// Bytes written at once: a pipe takes so many whole or not at all (POSIX's `PIPE_BUF` on Linux), so that what was taken is
+/// known even while the next write waits for a reader.
+const WRITE_BYTES: usize = 4096;
+
+/// A remark on standard error, which nobody has to read.
+pub fn say(remark: &str) {
+    writeln!(io::stderr(), "tidegate: {remark}").ok();
+}
+
+/// Prints a text whole.
+///
+/// # Errors
+/// If it cannot be written. That the reader is gone is none: it has read enough.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Columns below their titles, two blanks apart. Columns of which every cell is a number are flush right.
+pub fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|i| {
+        rows.iter().map(|row| row[i].chars().count()).fold(titles[i].chars().count(), usize::max)
+    });
+    let numeric: [bool; N] = std::array::from_fn(|i| {
+        !rows.is_empty() && rows.iter().all(|row| row[i].starts_with(|c: char| c.is_ascii_digit() || c == '-'))
+    });
+    let mut out = String::new();
+    let mut line = |cells: [&str; N]| {
+        let padded: [String; N] = std::array::from_fn(|i| {
+            if numeric[i] { format!("{:>1$}", cells[i], widths[i]) } else { format!("{:<1$}", cells[i], widths[i]) }
+        });
+        out.push_str(padded.join("  ").trim_end());
+        out.push('\n');
+    };
+    line(titles);
+    for row in rows {
+        line(std::array::from_fn(|i| row[i].as_str()));
+    }
+    out
+}
+
+/// Lines to be written at once, whose ends are known.
+#[derive(Debug, Default)]
+pub struct Lines {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    /// Adds a line, given without its end.
+    pub fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+        self.ends.push(self.bytes.len());
+    }
+}
+
+/// Standard output without a buffer of ours: what was written is known to the byte.
+pub struct Output {
+    file: Arc<File>,
+    /// Bytes of the last lines that were written.
+    written: Arc<AtomicUsize>,
+    /// Where those lines end.
+    ends: Vec<usize>,
+}
+
+impl Output {
+    /// Takes standard output.
+    ///
+    /// # Errors
+    /// If it is closed.
+    pub fn open() -> io::Result<Self> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Self { file: Arc::new(file), written: Arc::default(), ends: Vec::new() })
+    }
+
+    /// Writes lines, on another thread: a reader that pauses must not keep signals from being heard.
+    ///
+    /// # Errors
+    /// If not all of them could be written; a reader that is gone is [`io::ErrorKind::BrokenPipe`].
+    pub async fn write(&mut self, lines: Lines) -> io::Result<()> {
+        let Lines { bytes, ends } = lines;
+        self.ends = ends;
+        self.written = Arc::default();
+        let (file, written) = (Arc::clone(&self.file), Arc::clone(&self.written));
+        tasks::blocking(move || {
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                match (&*file).write(&rest[..rest.len().min(WRITE_BYTES)]) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(length) => {
+                        written.fetch_add(length, Ordering::Release);
+                        rest = &rest[length..];
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// How many of the last lines were written whole. If the reader is gone, what it left in the pipe does not count.
+    pub fn taken(&self, reader_is_gone: bool) -> usize {
+        let written = self.written.load(Ordering::Acquire);
+        // Not a pipe: then nothing can be left in it.
+        let left = if reader_is_gone { ioctl_fionread(&*self.file).unwrap_or(0) } else { 0 };
+        let taken = written.saturating_sub(usize::try_from(left).unwrap_or(usize::MAX));
+        self.ends.partition_point(|end| *end <= taken)
+    }
+}
+
+/// Ends once nobody reads standard output any more; never if it is not a pipe or a socket.
+pub async fn reader_gone() {
+    let Ok(stdout) = io::stdout().as_fd().try_clone_to_owned() else { return pending().await };
+    // A thread of its own that waits for nothing but errors; it ends with the process.
+    let is_gone = tasks::blocking(move || {
+        let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+        loop {
+            match poll(&mut watched, None) {
+                Ok(_) => return watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP),
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    });
+    if !is_gone.await {
+        pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_its_numbers_flush_right() {
+        let rows = [["a".to_owned(), "5".to_owned()], ["long".to_owned(), "12345".to_owned()]];
+        assert_eq!(table(["NAME", "LAG"], &rows), "NAME    LAG\na         5\nlong  12345\n");
+        assert_eq!(table(["NAME", "LAG"], &[]), "NAME  LAG\n");
+    }
+}

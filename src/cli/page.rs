@@ -1,0 +1,101 @@
+//! Records as they came, and as lines.
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::cli::output::Lines;
+
+/// How records are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A record object a line, as the gateway wrote it.
+    Json,
+    /// A bare value a line: bytes as a base64 string, a tombstone as `null`.
+    Values,
+}
+
+/// Some records, in the order in which they are printed.
+#[derive(Debug)]
+pub struct Page {
+    /// The records.
+    pub records: Vec<Box<RawValue>>,
+    /// Whether that is the end, for now.
+    pub is_end: bool,
+}
+
+/// Where a partition goes on, as a commit by name says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextOffset {
+    topic: String,
+    partition: u32,
+    next_offset: u64,
+}
+
+impl Page {
+    /// A line for each record.
+    ///
+    /// # Errors
+    /// If one is no record.
+    pub fn lines(&self, format: Format) -> serde_json::Result<Lines> {
+        #[derive(Deserialize)]
+        struct Values<'a> {
+            #[serde(borrow)]
+            value: Option<&'a RawValue>,
+            #[serde(borrow)]
+            value_base64: Option<&'a RawValue>,
+        }
+        let mut lines = Lines::default();
+        for record in &self.records {
+            let line = match format {
+                Format::Json => record.get(),
+                Format::Values => {
+                    let values: Values<'_> = serde_json::from_str(record.get())?;
+                    values.value.or(values.value_base64).map_or("null", RawValue::get)
+                }
+            };
+            lines.push(line.as_bytes());
+        }
+        Ok(lines)
+    }
+
+    /// Where each partition goes on behind the first `count` records.
+    ///
+    /// # Errors
+    /// If one is no record.
+    pub fn next_offsets(&self, count: usize) -> serde_json::Result<Vec<NextOffset>> {
+        #[derive(Deserialize)]
+        struct Place {
+            topic: String,
+            partition: u32,
+            offset: u64,
+        }
+        let mut next: Vec<NextOffset> = Vec::new();
+        for record in &self.records[..count] {
+            let Place { topic, partition, offset } = serde_json::from_str(record.get())?;
+            let next_offset = offset + 1;
+            match next.iter_mut().find(|next| next.topic == topic && next.partition == partition) {
+                Some(next) => next.next_offset = next_offset,
+                None => next.push(NextOffset { topic, partition, next_offset }),
+            }
+        }
+        Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_record_of_each_partition_counts() {
+        let record = |p: u32, offset: u64| {
+            let text = format!(r#"{{"topic":"a","partition":{p},"offset":{offset},"headers":{{}},"value":1e400}}"#);
+            RawValue::from_string(text).expect("good JSON")
+        };
+        let page = Page { records: vec![record(0, 5), record(1, 2), record(0, 6), record(1, 3)], is_end: false };
+        let next = |partition, next_offset| NextOffset { topic: "a".to_owned(), partition, next_offset };
+        assert_eq!(page.next_offsets(0).expect("records"), []);
+        assert_eq!(page.next_offsets(3).expect("records"), [next(0, 7), next(1, 3)]);
+    }
+}

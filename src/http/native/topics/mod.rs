@@ -1,0 +1,4 @@
+//! Topics and their partitions as resources.
+
+pub mod bodies;
+pub mod calls;

@@ -1,0 +1,139 @@
+//! The commands for people at a terminal, as processes of their own.
+
+use std::io::BufRead;
+use std::io::BufReader;
+use std::net::SocketAddr;
+use std::process::Child;
+use std::process::ChildStdout;
+use std::process::Command;
+use std::process::ExitStatus;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+
+use serde_json::Value;
+
+use crate::harness::wait::eventually;
+use crate::harness::wait::soon;
+
+/// What a command that has ended left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// What it printed; it must have ended with success.
+    pub(crate) fn printed(&self) -> &str {
+        assert!(self.status.success(), "{self:?}");
+        &self.stdout
+    }
+
+    /// Its lines as JSON.
+    pub(crate) fn values(&self) -> Vec<Value> {
+        self.printed().lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// What it said on standard error; it must have ended with `code` and without a word on standard output.
+    pub(crate) fn refused(&self, code: i32) -> &str {
+        assert_eq!((self.status.code(), self.stdout.as_str()), (Some(code), ""), "{self:?}");
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+        &self.stderr
+    }
+}
+
+fn command(address: SocketAddr, line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.env("TIDEGATE_URL", format!("http://{address}")).args(line.split_whitespace());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command against the gateway there until it ends by itself.
+pub(crate) async fn run(address: SocketAddr, line: &str) -> Ended {
+    let mut command = command(address, line);
+    let run = tokio::task::spawn_blocking(move || command.output().expect("cargo has built the binary"));
+    let output = soon(line, run).await.expect("waiting does not panic");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what is printed is UTF-8");
+    Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A command that goes on.
+pub(crate) struct Running {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    remarks: Arc<Mutex<Vec<String>>>,
+}
+
+impl Running {
+    /// Starts a command whose lines are read as they come.
+    pub(crate) fn start(address: SocketAddr, line: &str) -> Self {
+        let (mut running, stdout) = Self::start_unread(address, line);
+        running.lines = collect(stdout);
+        running
+    }
+
+    /// Starts a command whose standard output is left to the caller.
+    pub(crate) fn start_unread(address: SocketAddr, line: &str) -> (Self, BufReader<ChildStdout>) {
+        let mut child = command(address, line).spawn().expect("cargo has built the binary");
+        let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let remarks = collect(BufReader::new(child.stderr.take().expect("standard error is piped")));
+        (Self { child, lines: Arc::default(), remarks }, stdout)
+    }
+
+    /// The lines printed so far.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until `count` lines are printed.
+    pub(crate) async fn printed(&self, count: usize) -> Vec<String> {
+        eventually("the lines are printed", async || Some(self.lines()).filter(|lines| lines.len() >= count)).await
+    }
+
+    /// Waits for a remark on standard error that holds `word`.
+    pub(crate) async fn says(&self, word: &str) {
+        let remarks = || self.remarks.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+        eventually(word, async || remarks().contains(word).then_some(())).await;
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub(crate) fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let status = Command::new("sh").arg("-c").arg(kill).status().expect("a shell is there");
+        assert!(status.success(), "no process {} to signal", self.child.id());
+    }
+
+    /// Waits until the command has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the command has ended", async || child.try_wait().expect("a child can be waited for")).await
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail only when the process has ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("--- remarks of the command ---\n{:#?}", self.remarks);
+        }
+    }
+}
+
+/// Reads lines to the end, on a thread: a full pipe would stop the process.
+fn collect(from: impl BufRead + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let collected: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = Arc::clone(&collected);
+    thread::spawn(move || {
+        for line in from.lines().map_while(Result::ok) {
+            sink.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    });
+    collected
+}
