@@ -163,8 +163,8 @@ struct Storage {
     /// Directory of the data: tidegate.db, and segments/ which may be deleted at any time
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "./tidegate-data")]
     data_dir: PathBuf,
-    /// PostgreSQL database to use instead of SQLite, such as postgres://user:password@host/name; several gateways may
-    /// share it, and --data-dir then holds only segments/ [default: SQLite]
+    /// PostgreSQL database to use instead of SQLite, such as postgres://user:password@host/name?sslmode=verify-full;
+    /// --data-dir then holds only segments/
     #[arg(long, env = "TIDEGATE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
     /// Files that history is read from, in bytes; 0 turns them off
@@ -186,7 +186,7 @@ struct Storage {
     #[arg(long, env = "TIDEGATE_WAL_BYTES", value_name = "BYTES", default_value_t = store::WAL_BYTES_MAX_DEFAULT,
         value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
     wal_bytes: u64,
-    /// Connections that read the database beside the one that writes
+    /// Connections to the database beside the one that writes records
     #[arg(long, env = "TIDEGATE_READERS", value_name = "N", default_value_t = store::READERS_DEFAULT,
         value_parser = value_parser!(u32).range(1..=64))]
     readers: u32,

@@ -34,6 +34,13 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest such pause: the database is back for at most this long before it is noticed.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
+/// After this much silence the connection is asked whether it is still there: a flush that is sent to nobody has an
+/// unknown outcome, and a question that is has not.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long the answer to that may take.
+const PING_MAX: Duration = Duration::from_secs(1);
+
 /// How long a farewell may take.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
@@ -89,6 +96,8 @@ pub(super) struct Lane {
     epoch: i64,
     /// The number of the last flush that was sent.
     flushes: i64,
+    /// When the server last answered.
+    answered: Instant,
     /// Before this, no connection is tried.
     pause_until: Option<Instant>,
     pause: Duration,
@@ -98,7 +107,17 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) async fn open(options: PgConnectOptions) -> Result<Self, StoreError> {
         let (id, closed, pause) = (fastrand::i64(..), false, PAUSE_MIN);
-        let mut lane = Self { options, connection: None, id, epoch: 0, flushes: 0, pause_until: None, pause, closed };
+        let mut lane = Self {
+            options,
+            connection: None,
+            id,
+            epoch: 0,
+            flushes: 0,
+            answered: Instant::now(),
+            pause_until: None,
+            pause,
+            closed,
+        };
         lane.connect().await?;
         Ok(lane)
     }
@@ -114,6 +133,12 @@ impl Lane {
         self.connection = None;
     }
 
+    /// As if nothing had been written for so long.
+    #[cfg(test)]
+    pub(super) fn be_silent_since(&mut self, silence: Duration) {
+        self.answered = self.answered.checked_sub(silence).expect("the machine runs for longer");
+    }
+
     pub(super) async fn close(&mut self) {
         self.closed = true;
         if let Some(connection) = self.connection.take() {
@@ -123,13 +148,17 @@ impl Lane {
 
     /// Writes a flush; returns the base offset of each batch. An outcome that is unknown is found out until `deadline`.
     pub(super) async fn flush(&mut self, flush: &Flush<'_>, deadline: Instant) -> Result<Vec<i64>, Failure> {
+        self.check().await;
         self.connect().await.map_err(Failure::Store)?;
         self.flushes += 1;
         let (id, epoch, number) = (self.id, self.epoch, self.flushes);
         let connection = self.connection().await.map_err(Failure::Store)?;
         let until = deadline.min(Instant::now() + ANSWER_MAX);
         let lost: String = match timeout_at(until.into(), send(connection, (id, epoch, number), flush)).await {
-            Ok(Ok(bases)) => return Ok(bases),
+            Ok(Ok(bases)) => {
+                self.answered = Instant::now();
+                return Ok(bases);
+            }
             Ok(Err(error)) if is_definite(&error) => return Err(self.failure(error)),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not answer".into(),
@@ -153,6 +182,16 @@ impl Lane {
                 Ok((last, bases)) => return if last == number { Settled::In(bases) } else { Settled::Out },
                 Err(_) => sleep(self.pause).await,
             }
+        }
+    }
+
+    /// Drops a connection that was silent for a while, and that nobody is behind any more.
+    async fn check(&mut self) {
+        let Some(connection) = self.connection.as_mut().filter(|_| self.answered.elapsed() > TRUSTED) else { return };
+        if matches!(timeout(PING_MAX, connection.ping()).await, Ok(Ok(()))) {
+            self.answered = Instant::now();
+        } else {
+            self.disconnect();
         }
     }
 
@@ -181,7 +220,7 @@ impl Lane {
         match timeout(RAISE_MAX, raised).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok((connection, (epoch, last, bases))) => {
                 (self.connection, self.epoch) = (Some(connection), epoch);
-                (self.pause_until, self.pause) = (None, PAUSE_MIN);
+                (self.pause_until, self.pause, self.answered) = (None, PAUSE_MIN, Instant::now());
                 Ok((last, bases))
             }
             Err(error) => {

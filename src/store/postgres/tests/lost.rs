@@ -166,6 +166,23 @@ async fn a_database_that_is_away_is_an_answer_and_its_return_is_noticed() {
     assert_eq!(texts(&store, here).await, ["before", "after"]);
 }
 
+/// Nothing is sent to a server that went away while there was nothing to write: so nothing is in doubt.
+#[tokio::test]
+async fn after_a_silence_nothing_is_in_doubt() {
+    let (_directory, _options, place, store) = fresh().await;
+    let [here, ..] = topic(&store, "a").await;
+    put(&store, here, "before").await.expect("appended");
+    let mut server = raw("postgres").await;
+    execute(&mut server, format!("alter database {} allow_connections false", place.name)).await;
+    terminate(&place).await;
+    store.lane.lock().await.be_silent_since(Duration::from_secs(2));
+    let begun = Instant::now();
+    assert!(matches!(put(&store, here, "lost").await, Err(StoreError::Unavailable(_))));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    execute(&mut server, format!("alter database {} allow_connections true", place.name)).await;
+    assert_eq!(eventually(async || put(&store, here, "after").await).await, 1);
+}
+
 #[tokio::test]
 async fn a_lane_whose_row_was_forgotten_gets_another() {
     let (_directory, _options, place, store) = fresh().await;
