@@ -12,6 +12,14 @@ if ! command -v cc >/dev/null; then
     apt-get update -q && apt-get install -qy --no-install-recommends build-essential
 fi
 
+# The store's behaviour suite runs on PostgreSQL as well: a private one, gone when this script ends.
+. scripts/postgres.sh
+if [ -z "${TEST_POSTGRES_URL:-}" ]; then
+    say "starting a private PostgreSQL"
+    trap stop_postgres EXIT
+    start_postgres
+fi
+
 say "format"
 cargo fmt --check
 

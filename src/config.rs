@@ -10,9 +10,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::CommandFactory;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
+use clap::error::ErrorKind;
 use clap::value_parser;
 
 use crate::broker;
@@ -71,14 +73,16 @@ pub enum Invocation {
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
 pub fn from_command_line() -> Invocation {
-    Cli::parse().into()
+    Cli::parse().try_into().unwrap_or_else(|refusal: clap::Error| refusal.exit())
 }
 
-impl From<Cli> for Invocation {
-    fn from(cli: Cli) -> Self {
-        match cli.command {
-            Some(Command::Serve(serve)) => Self::Serve(Box::new((*serve).into())),
-            None => Self::Serve(Box::new(cli.serve.into())),
+impl TryFrom<Cli> for Invocation {
+    type Error = clap::Error;
+
+    fn try_from(cli: Cli) -> Result<Self, clap::Error> {
+        Ok(match cli.command {
+            Some(Command::Serve(serve)) => Self::Serve(Box::new((*serve).try_into()?)),
+            None => Self::Serve(Box::new(cli.serve.try_into()?)),
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
             Some(Command::Groups(flags)) => {
@@ -86,8 +90,17 @@ impl From<Cli> for Invocation {
                 Self::Groups(url, action)
             }
             Some(Command::Consume(flags)) => Self::Consume(Box::new((*flags).into())),
-        }
+        })
     }
+}
+
+/// Reads the database's URL. Not while the flags are parsed: a flag that is refused there is shown with its value, and
+/// this one may hold a password.
+fn database_url(text: Option<String>) -> Result<Option<store::PostgresUrl>, clap::Error> {
+    let refusal = |bad: store::BadPostgresUrl| {
+        Cli::command().error(ErrorKind::ValueValidation, format!("--database-url cannot be used: {bad}"))
+    };
+    text.map(|text| text.parse().map_err(refusal)).transpose()
 }
 
 /// Partitioned, durable, replayable event logs over plain HTTP.
@@ -150,6 +163,10 @@ struct Storage {
     /// Directory of the data: tidegate.db, and segments/ which may be deleted at any time
     #[arg(long, env = "TIDEGATE_DATA_DIR", value_name = "DIR", default_value = "./tidegate-data")]
     data_dir: PathBuf,
+    /// PostgreSQL database to use instead of SQLite, such as postgres://user:password@host/name?sslmode=verify-full;
+    /// --data-dir then holds only segments/
+    #[arg(long, env = "TIDEGATE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
     /// Files that history is read from, in bytes; 0 turns them off
     #[arg(long, env = "TIDEGATE_SEGMENT_CACHE_BYTES", value_name = "BYTES",
         default_value_t = segments::BYTES_MAX_DEFAULT)]
@@ -169,7 +186,7 @@ struct Storage {
     #[arg(long, env = "TIDEGATE_WAL_BYTES", value_name = "BYTES", default_value_t = store::WAL_BYTES_MAX_DEFAULT,
         value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
     wal_bytes: u64,
-    /// Connections that read the database beside the one that writes
+    /// Connections to the database beside the one that writes records
     #[arg(long, env = "TIDEGATE_READERS", value_name = "N", default_value_t = store::READERS_DEFAULT,
         value_parser = value_parser!(u32).range(1..=64))]
     readers: u32,
@@ -346,15 +363,17 @@ enum LogFormat {
     Json,
 }
 
-impl From<Serve> for Config {
-    fn from(serve: Serve) -> Self {
+impl TryFrom<Serve> for Config {
+    type Error = clap::Error;
+
+    fn try_from(serve: Serve) -> Result<Self, clap::Error> {
         let format = match serve.logging.log_format {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,
         };
         let limits = Limits::from(serve.limits);
         let storage = serve.storage;
-        Self {
+        Ok(Self {
             listen: serve.listen,
             segments: segments::Options {
                 dir: storage.data_dir.join("segments"),
@@ -363,6 +382,7 @@ impl From<Serve> for Config {
             },
             store: store::Options {
                 data_dir: storage.data_dir,
+                postgres: database_url(storage.database_url)?,
                 partitions_max: limits.partitions,
                 idempotency_ms: storage.idempotency_ms,
                 wal_bytes_max: storage.wal_bytes,
@@ -390,7 +410,7 @@ impl From<Serve> for Config {
                 server: serve.connections.into(),
             },
             telemetry: telemetry::Options { format, filter: serve.logging.log },
-        }
+        })
     }
 }
 
@@ -455,12 +475,10 @@ fn host_name(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        match Cli::try_parse_from([&["tidegate"], line].concat())?.into() {
+        match Cli::try_parse_from([&["tidegate"], line].concat())?.try_into()? {
             Invocation::Serve(config) => Ok(*config),
             other => panic!("{line:?} is {other:?}"),
         }
@@ -494,10 +512,24 @@ mod tests {
             &["--allowed-host", "a:80"],
             &["--record-bytes-max", "0"],
             &["--idle-ms-max", "-1"],
+            &["--database-url", "mysql://host/name"],
+            &["--database-url", "postgres://host:port/name"],
+            &["--database-url", "host=here user=me"],
             &["--nonsense"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_database_url_is_never_shown() {
+        let good = parse(&["--database-url", "postgresql://me:hush@host/name?sslmode=require"]).expect("good");
+        assert!(good.store.postgres.is_some() && !format!("{good:?}").contains("hush"));
+        for bad in ["postgres://me:hush@host:port/name", "mysql://me:hush@host/name"] {
+            let refusal = parse(&["--database-url", bad]).expect_err("refused").to_string();
+            assert!(refusal.contains("postgres://user:password@host") && !refusal.contains("hush"), "{refusal}");
+        }
+        assert_eq!(parse(&[]).expect("good").store.postgres, None);
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Node {
         let limits = Limits { partitions: 40, ..Limits::default() };
         let kept = store::Options {
             data_dir: dir.path().to_owned(),
+            postgres: None,
             partitions_max: limits.partitions,
             idempotency_ms: 60_000,
             wal_bytes_max: 64 << 20,

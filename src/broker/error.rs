@@ -193,7 +193,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Full => Self::StorageFull,
             StoreError::Unavailable(_) => Self::DatabaseUnavailable,
-            StoreError::Indefinite(_) => Self::OutcomeUnknown,
+            StoreError::Indefinite(_) | StoreError::Unresolved(_) => Self::OutcomeUnknown,
             StoreError::Corrupt(what) => Self::Internal(what.to_string()),
         }
     }

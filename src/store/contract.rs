@@ -123,7 +123,8 @@ pub type SeekResult = Option<RecordBatch>;
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
     /// Writes all of `writes` in one durable transaction, except those refused. The records of one partition become
-    /// one batch. `Err` means that nothing was written, except [`StoreError::Indefinite`].
+    /// one batch. `Err` means that nothing was written, except
+    /// [`StoreError::Indefinite`] and [`StoreError::Unresolved`].
     async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError>;
     /// Batches from the one that holds `from` on, about `bytes_max` bytes of them but at least one; none only at the
     /// end. Contiguous, as committed at one moment.

@@ -15,6 +15,9 @@ pub enum StoreError {
     /// opened anew, which finds out.
     #[error("the outcome of the write is unknown: {0}")]
     Indefinite(Arc<str>),
+    /// It is open whether this call took effect, and could not be found out in time. Later calls are not affected.
+    #[error("the database went away, and the outcome of the write is unknown: {0}")]
+    Unresolved(Arc<str>),
     /// What was read is not what was written.
     #[error("the database holds damaged data: {0}")]
     Corrupt(Arc<str>),

@@ -210,7 +210,8 @@ pub trait GroupStore: Send + Sync + 'static {
     /// Changes membership and assignment.
     async fn change_group(&self, change: GroupChange) -> Result<Changed, StoreError>;
     /// Takes steps of any members, in order, in one durable transaction; one outcome each. A refused step leaves its
-    /// neighbours as they are. `Err` means that nothing was changed, except [`StoreError::Indefinite`].
+    /// neighbours as they are. `Err` means that nothing was changed, except
+    /// [`StoreError::Indefinite`] and [`StoreError::Unresolved`].
     async fn step(&self, steps: Vec<Step>) -> Result<Vec<Result<Stepped, StepRefused>>, StoreError>;
     /// Sets committed offsets, forward or back; notes beside them go. A partition that a member holds under a lease that
     /// runs stands in the way, unless `force`: then it is taken from its owner, for its assignee to take anew.

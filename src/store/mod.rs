@@ -8,7 +8,9 @@ mod group_changes;
 pub mod group_contract;
 mod group_rows;
 mod group_steps;
+mod open_error;
 mod options;
+mod postgres;
 mod sqlite;
 
 #[cfg(test)]
@@ -17,12 +19,17 @@ mod conformance;
 use std::sync::Arc;
 
 use crate::store::contract::Store;
+pub use open_error::OpenError;
+pub use options::BadPostgresUrl;
 pub use options::Options;
+pub use options::PostgresUrl;
 pub use options::READERS_DEFAULT;
 pub use options::WAL_BYTES_MAX_DEFAULT;
-pub use sqlite::OpenError;
 
 /// Opens the store: makes what is missing, checks that the settings durability rests on are in force.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
-    sqlite::open(options).await
+    match &options.postgres {
+        Some(url) => postgres::open(url, options).await,
+        None => sqlite::open(options).await,
+    }
 }

@@ -1,5 +1,6 @@
 //! What the behaviours work with: a store in a place of its own, and short ways to write and read.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,28 +25,38 @@ use crate::store::contract::Store;
 use crate::store::contract::Write;
 
 /// Opens the store of one place. The same options again find the same data.
-pub(in crate::store) type Open = fn(Options) -> Pin<Box<dyn Future<Output = Arc<dyn Store>>>>;
+pub(in crate::store) type Open = fn(Options) -> Pin<Box<dyn Future<Output = Opened>>>;
+
+/// An open store.
+pub(in crate::store) struct Opened {
+    pub(in crate::store) store: Arc<dyn Store>,
+    /// What goes when the store of this place was opened for the last time, if it is not in the directory.
+    pub(in crate::store) place: Option<Arc<dyn Any>>,
+}
 
 /// A store under test with a place of its own.
 pub(in crate::store) struct Bench {
     open: Open,
     pub(super) options: Options,
     pub(super) store: Arc<dyn Store>,
-    _place: TempDir,
+    _place: Option<Arc<dyn Any>>,
+    _directory: TempDir,
 }
 
 impl Bench {
     /// Opens an empty store.
     pub(in crate::store) async fn new(open: Open) -> Self {
-        let place = tempfile::tempdir().expect("a temporary directory");
-        let options = options(&place);
-        Self { open, store: open(options.clone()).await, options, _place: place }
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let options = options(&directory);
+        let Opened { store, place } = open(options.clone()).await;
+        Self { open, store, options, _place: place, _directory: directory }
     }
 
     /// Closes the store and opens its data again.
     pub(super) async fn reopen(&mut self) {
         self.store.close().await;
-        self.store = (self.open)(self.options.clone()).await;
+        let Opened { store, place } = (self.open)(self.options.clone()).await;
+        (self.store, self._place) = (store, place);
     }
 
     /// Makes a topic.
@@ -87,6 +98,7 @@ impl Deref for Bench {
 pub(in crate::store) fn options(place: &TempDir) -> Options {
     Options {
         data_dir: place.path().join("data"),
+        postgres: None,
         partitions_max: 1000,
         idempotency_ms: 86_400_000,
         wal_bytes_max: 8 << 20,

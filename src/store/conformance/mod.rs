@@ -100,7 +100,7 @@ macro_rules! conformance {
                     a_deleted_group_gives_no_epoch_again
                     offsets_are_reset_forward_and_back
                     a_deleted_topic_goes_from_its_groups
-                    groups_survive_a_reopen_with_leases_anew
+                    groups_survive_a_reopen
                     a_closed_store_refuses_groups
                 }
                 steps {

@@ -53,9 +53,9 @@ use crate::store::group_contract::Reset;
 use crate::store::group_contract::Step;
 use crate::store::group_contract::StepRefused;
 use crate::store::group_contract::Stepped;
+use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use database::Sqlite;
-pub use open::OpenError;
 use writer::nothing_written;
 
 /// Opens the database of a data directory.

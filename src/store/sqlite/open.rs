@@ -8,7 +8,6 @@ use std::fs::TryLockError;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use tokio::sync::Mutex;
 use tokio::sync::Notify;
 
 use crate::store::error::StoreError;
+use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use crate::store::sqlite::clock::Clock;
 use crate::store::sqlite::database::Sqlite;
@@ -51,44 +51,6 @@ const READER_ROWS_AHEAD: usize = 2;
 
 /// How long a reader waits for a free connection before it answers "not available".
 const READER_WAIT: Duration = Duration::from_secs(3);
-
-/// Why the store cannot be opened. Each says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has the directory.
-    #[error("another tidegate process already uses {0}: stop it, or give this one a --data-dir of its own")]
-    Locked(PathBuf),
-    /// The directory cannot be used.
-    #[error("cannot use the data directory {0}: {1}")]
-    Directory(PathBuf, std::io::Error),
-    /// The SQLite library would not be safe.
-    #[error("SQLite {0} can lose committed records; this binary needs at least 3.51.3")]
-    Library(String),
-    /// A setting that durability rests on did not take.
-    #[error(
-        "the database does not keep `{setting} = {wanted}` (it says {found}), so acknowledged records could be lost"
-    )]
-    Setting {
-        /// The pragma.
-        setting: &'static str,
-        /// What it has to be.
-        wanted: &'static str,
-        /// What it is.
-        found: String,
-    },
-    /// The database was written by a newer version.
-    #[error("the database was made by a newer version of tidegate (migration {0}): use that version or a newer one")]
-    Newer(i64),
-    /// A migration failed.
-    #[error("the database could not be brought up to date: {0}")]
-    Migration(MigrateError),
-    /// SQLite refused.
-    #[error("cannot open the database: {0}")]
-    Database(sqlx::Error),
-    /// The store refused.
-    #[error("cannot open the database: {0}")]
-    Store(StoreError),
-}
 
 impl Sqlite {
     pub(super) async fn open(options: &Options) -> Result<Self, OpenError> {

@@ -16,6 +16,7 @@ use crate::model::topic::PartitionId;
 use crate::model::topic::Retention;
 use crate::model::topic::TopicConfig;
 use crate::store::Options;
+use crate::store::conformance::bench::Opened;
 use crate::store::conformance::bench::bases;
 use crate::store::conformance::bench::options;
 use crate::store::conformance::bench::run;
@@ -26,12 +27,11 @@ use crate::store::contract::Creation;
 use crate::store::contract::Idempotency;
 use crate::store::contract::LogStore;
 use crate::store::contract::Refused;
-use crate::store::contract::Store;
 use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
-use crate::store::sqlite::OpenError;
+use crate::store::open_error::OpenError;
 use crate::store::sqlite::Sqlite;
 use crate::store::sqlite::keys;
 use crate::store::sqlite::open;
@@ -40,8 +40,8 @@ use crate::store::sqlite::read;
 use crate::store::sqlite::topics;
 use crate::store::sqlite::writer;
 
-fn open_sqlite(options: Options) -> std::pin::Pin<Box<dyn Future<Output = Arc<dyn Store>>>> {
-    Box::pin(async move { Arc::new(Sqlite::open(&options).await.expect("opened")) as Arc<dyn Store> })
+fn open_sqlite(options: Options) -> std::pin::Pin<Box<dyn Future<Output = Opened>>> {
+    Box::pin(async move { Opened { store: Arc::new(Sqlite::open(&options).await.expect("opened")), place: None } })
 }
 
 conformance!(conforms, crate::store::sqlite::tests::open_sqlite);

@@ -195,6 +195,26 @@ async fn after_an_io_error_of_a_group_nothing_is_written_any_more() {
     }
 }
 
+/// The clock that they were told by stopped with the process (decision 28).
+#[tokio::test]
+async fn leases_run_anew_after_a_start() {
+    let (_place, options, store) = fresh().await;
+    let here = partition(&store, "t").await;
+    let group = held(&store, here).await;
+    // It is to be let go of, and has a lease all the same.
+    let change = GroupChange { assigned: vec![(here, None)], ..nothing(&group) };
+    assert_eq!(store.change_group(change).await.expect("asked"), Changed::Done);
+    let before = store.group(&g()).await.expect("read").expect("there is one");
+    store.close().await;
+    let store = Sqlite::open(&options).await.expect("opened");
+    let after = store.group(&g()).await.expect("read").expect("there is one");
+    let (member, row) = (&after.members[0], &after.partitions[0]);
+    let begin = member.lease_end.expect("it runs") - member.lease_ms;
+    assert!((before.now..=after.now).contains(&begin), "{member:?}");
+    assert_eq!((row.owner.as_ref(), Some(row.lease_end)), (Some(&a()), member.lease_end));
+    store.close().await;
+}
+
 /// Readers have a snapshot each, and give it back: else a checkpoint would wait for it.
 #[tokio::test]
 async fn a_reader_keeps_no_snapshot() {

@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# A private PostgreSQL for tests, to be sourced: `start_postgres` sets TEST_POSTGRES_URL, `stop_postgres` (for a trap) ends
+# the server and takes its directory away. It listens on 127.0.0.1 only, on a free port, and its settings are the safe
+# ones that the gateway insists on.
+
+# PostgreSQL refuses to run as root: then this user runs it.
+POSTGRES_TEST_USER=${POSTGRES_TEST_USER:-nobody}
+
+# Where Debian keeps the server programs, if they are not in the path.
+postgres_programs() {
+    if command -v initdb >/dev/null && command -v pg_ctl >/dev/null; then
+        dirname "$(command -v initdb)"
+        return
+    fi
+    local found
+    found=$(find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1)
+    [ -n "$found" ] && dirname "$found"
+}
+
+as_postgres() {
+    if [ "$(id -u)" -eq 0 ]; then
+        setpriv --reuid "$POSTGRES_TEST_USER" --regid "$(id -g "$POSTGRES_TEST_USER")" --clear-groups -- "$@"
+    else
+        "$@"
+    fi
+}
+
+free_port() {
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 12000))
+        # Nobody answers: it is free.
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port" && return; }
+    done
+}
+
+start_postgres() {
+    local programs port
+    programs=$(postgres_programs) || true
+    if [ -z "$programs" ]; then
+        apt-get update -q && apt-get install -qy --no-install-recommends postgresql
+        programs=$(postgres_programs)
+    fi
+    POSTGRES_PROGRAMS=$programs
+    POSTGRES_DIR=$(mktemp -d)
+    chmod 711 "$POSTGRES_DIR"
+    if [ "$(id -u)" -eq 0 ]; then chown "$POSTGRES_TEST_USER" "$POSTGRES_DIR"; fi
+    as_postgres "$programs/initdb" --pgdata "$POSTGRES_DIR/data" --username tidegate --auth trust --encoding UTF8 \
+        --locale C >"$POSTGRES_DIR.log" || { cat "$POSTGRES_DIR.log" >&2; return 1; }
+    port=$(free_port)
+    as_postgres "$programs/pg_ctl" --pgdata "$POSTGRES_DIR/data" --log "$POSTGRES_DIR/log" --silent --wait \
+        --options "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$POSTGRES_DIR" start >/dev/null
+    TEST_POSTGRES_URL="postgres://tidegate@127.0.0.1:$port/postgres"
+    export TEST_POSTGRES_URL
+}
+
+stop_postgres() {
+    if [ -n "${POSTGRES_DIR:-}" ] && [ -d "$POSTGRES_DIR" ]; then
+        as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --mode immediate --silent stop || true
+        rm -rf -- "$POSTGRES_DIR" "$POSTGRES_DIR.log"
+    fi
+}

@@ -1,0 +1,231 @@
+//! The store on PostgreSQL: any number of nodes on one database. A connection of its own appends, a pool does the rest.
+
+mod append;
+mod connect;
+mod database;
+mod error;
+mod groups;
+mod keys;
+mod lane;
+mod open;
+mod purge;
+mod read;
+mod topics;
+mod upkeep;
+mod values;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::batch::RecordBatch;
+use crate::model::group::Group;
+use crate::model::name::GroupName;
+use crate::model::name::TopicName;
+use crate::model::time::Millis;
+use crate::model::topic::LogBounds;
+use crate::model::topic::PartitionId;
+use crate::model::topic::Retention;
+use crate::model::topic::Topic;
+use crate::model::topic::TopicConfig;
+use crate::model::topic::TopicId;
+use crate::store::contract::Configuration;
+use crate::store::contract::Creation;
+use crate::store::contract::Flushed;
+use crate::store::contract::LogStore;
+use crate::store::contract::SeekResult;
+use crate::store::contract::Store;
+use crate::store::contract::TopicStore;
+use crate::store::contract::Upkeep;
+use crate::store::contract::Write;
+use crate::store::error::StoreError;
+use crate::store::group_contract::Changed;
+use crate::store::group_contract::Forced;
+use crate::store::group_contract::GroupChange;
+use crate::store::group_contract::GroupStore;
+use crate::store::group_contract::GroupSummary;
+use crate::store::group_contract::Lapses;
+use crate::store::group_contract::Reset;
+use crate::store::group_contract::Step;
+use crate::store::group_contract::StepRefused;
+use crate::store::group_contract::Stepped;
+use crate::store::open_error::OpenError;
+use crate::store::options::Options;
+use crate::store::options::PostgresUrl;
+use database::Postgres;
+use database::reading;
+use database::writing;
+
+/// Opens the database that `url` names.
+pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(Postgres::open(url, options).await?))
+}
+
+impl Store for Postgres {}
+
+#[async_trait]
+impl TopicStore for Postgres {
+    async fn create_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Creation, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(topics::create(&mut connection, self.partitions_max, name, config)).await
+    }
+
+    async fn topic(&self, name: &TopicName) -> Result<Option<Topic>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(topics::by_name(&mut connection, name)).await
+    }
+
+    async fn topic_by_id(&self, id: TopicId) -> Result<Option<Topic>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(topics::by_id(&mut connection, id)).await
+    }
+
+    async fn topics(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Topic>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(topics::list(&mut connection, prefix, after, limit)).await
+    }
+
+    async fn configure_topic(&self, id: TopicId, config: TopicConfig) -> Result<Configuration, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(topics::configure(&mut connection, self.partitions_max, id, config)).await
+    }
+
+    async fn delete_topic(&self, id: TopicId) -> Result<bool, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(topics::delete(&mut connection, id)).await
+    }
+}
+
+#[async_trait]
+impl LogStore for Postgres {
+    async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError> {
+        append::append(&mut *self.lane.lock().await, self.idempotency_ms, &writes).await
+    }
+
+    async fn read(&self, partition: PartitionId, from: u64, bytes_max: usize) -> Result<Vec<RecordBatch>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::batches(&mut connection, partition, from, bytes_max)).await
+    }
+
+    async fn bounds(&self, partition: PartitionId) -> Result<Option<LogBounds>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::bounds(&mut connection, partition)).await
+    }
+
+    async fn all_bounds(&self, topic: TopicId) -> Result<Vec<(u32, LogBounds)>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::all_bounds(&mut connection, topic)).await
+    }
+
+    async fn seek_time(&self, partition: PartitionId, time: Millis) -> Result<SeekResult, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::seek_time(&mut connection, partition, time)).await
+    }
+
+    async fn advance_start(&self, partition: PartitionId, to: u64) -> Result<u64, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(purge::advance_start(&mut connection, partition, to)).await
+    }
+
+    async fn expired_until(
+        &self,
+        partition: PartitionId,
+        retention: Retention,
+        now: Millis,
+    ) -> Result<Option<u64>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::expired_until(&mut connection, partition, retention, now)).await
+    }
+
+    async fn partitions_with_batches(
+        &self,
+        after: Option<PartitionId>,
+        limit: usize,
+    ) -> Result<Vec<PartitionId>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::partitions_with_batches(&mut connection, after, limit)).await
+    }
+
+    async fn purge(&self, partition: PartitionId, bytes_max: u64) -> Result<bool, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(purge::below_log_start(&mut connection, partition, bytes_max)).await
+    }
+
+    async fn purge_deleted_topics(&self, bytes_max: u64) -> Result<bool, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(purge::deleted_topics(&mut connection, bytes_max)).await
+    }
+
+    async fn purge_idempotency_keys(&self, before: Millis) -> Result<bool, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(keys::purge(&mut connection, before)).await
+    }
+}
+
+#[async_trait]
+impl GroupStore for Postgres {
+    async fn group(&self, name: &GroupName) -> Result<Option<Group>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(groups::read::group(&mut connection, name)).await
+    }
+
+    async fn create_group(&self, name: &GroupName) -> Result<Group, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(groups::change::create(&mut connection, name)).await
+    }
+
+    async fn groups(&self, after: Option<&str>, limit: usize) -> Result<Vec<GroupSummary>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(groups::read::list(&mut connection, after, limit)).await
+    }
+
+    async fn change_group(&self, change: GroupChange) -> Result<Changed, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(groups::change::change(&mut connection, &change)).await
+    }
+
+    async fn step(&self, steps: Vec<Step>) -> Result<Vec<Result<Stepped, StepRefused>>, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(groups::step::take(&mut connection, &steps)).await
+    }
+
+    async fn reset_offsets(&self, group: &GroupName, resets: &[Reset], force: bool) -> Result<Forced, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(groups::forced::reset(&mut connection, group, resets, force)).await
+    }
+
+    async fn delete_group(&self, group: &GroupName, force: bool) -> Result<Forced, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(groups::forced::delete(&mut connection, group, force)).await
+    }
+
+    async fn lapses(&self, since: Millis) -> Result<Lapses, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(groups::read::lapses(&mut connection, since)).await
+    }
+
+    async fn purge_members(&self, before: Millis) -> Result<bool, StoreError> {
+        let mut connection = self.connection().await?;
+        writing(groups::upkeep::purge_members(&mut connection, before)).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for Postgres {
+    async fn ping(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::ping(&mut connection)).await
+    }
+
+    async fn run_upkeep(&self) {
+        self.forget_lanes_forever().await;
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+        self.lane.lock().await.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
