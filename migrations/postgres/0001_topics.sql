@@ -11,6 +11,7 @@ create table topics (
     retention_bytes bigint,
     created_at      bigint  not null,
     deleted_at      bigint,
+    version         bigint  not null, -- of all topics, when this one was last changed: nodes look for what is new
     partition_count integer not null check (partition_count > 0),
     name            text    not null collate "C",
     former_partition_counts text not null default '' -- comma separated, oldest first: where older keys may lie
@@ -18,14 +19,17 @@ create table topics (
 
 create unique index topics_by_name on topics (name) where deleted_at is null;
 create index topics_deleted on topics (id) where deleted_at is not null;
+create index topics_by_version on topics (version);
 
--- One row: the partitions of all living topics. Whoever makes, grows or deletes a topic locks it first.
+-- One row: the partitions of all living topics, and how often any topic was changed. Whoever makes, changes or deletes a
+-- topic locks it first.
 create table topic_totals (
     id              integer primary key check (id = 1),
-    partition_count bigint  not null
+    partition_count bigint  not null,
+    version         bigint  not null
 );
 
-insert into topic_totals (id, partition_count) values (1, 0);
+insert into topic_totals (id, partition_count, version) values (1, 0, 0);
 
 -- The end and the start of a partition's log. This row is the gate: whoever appends holds it from the moment it takes
 -- offsets until its batch is committed, so that every reader sees a prefix. It comes into being with the first append;

@@ -84,6 +84,23 @@ pub(super) async fn bounds(
     rows.first().map(log_bounds).transpose()
 }
 
+/// Those of many.
+pub(super) async fn bounds_of(
+    connection: &mut PgConnection,
+    partitions: &[PartitionId],
+) -> Result<Vec<(PartitionId, LogBounds)>, StoreError> {
+    let topics: Vec<i64> = partitions.iter().map(|id| id.topic.0).collect();
+    let numbers: Vec<i32> = partitions.iter().map(|id| integer(id.partition)).collect();
+    let rows = sqlx::query(BOUNDS).bind(&topics).bind(&numbers).fetch_all(connection).await.map_err(read_error)?;
+    let mut bounds = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let at = number(row, 0)?.checked_sub(1).and_then(|at| usize::try_from(at).ok());
+        let id = at.and_then(|at| partitions.get(at));
+        bounds.push((*id.ok_or_else(|| StoreError::corrupt("bounds nobody asked for"))?, log_bounds(row)?));
+    }
+    Ok(bounds)
+}
+
 fn log_bounds(row: &PgRow) -> Result<LogBounds, StoreError> {
     Ok(LogBounds { log_start_offset: number(row, 1)?, high_watermark: number(row, 2)?, bytes: number(row, 3)? })
 }

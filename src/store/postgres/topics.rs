@@ -48,9 +48,10 @@ pub(super) async fn create(
     if partitions > partitions_max {
         return Ok(Creation::TooManyPartitions);
     }
+    let version = set_totals(&mut transaction, partitions).await?;
     let sql = concat!(
-        "insert into topics (name, incarnation, partition_count, retention_ms, retention_bytes, created_at)
-         values ($1, $2, $3, $4, $5, tidegate_now()) returning ",
+        "insert into topics (name, incarnation, partition_count, retention_ms, retention_bytes, version, created_at)
+         values ($1, $2, $3, $4, $5, $6, tidegate_now()) returning ",
         columns!()
     );
     let rows = sqlx::query(sql)
@@ -59,12 +60,12 @@ pub(super) async fn create(
         .bind(integer(config.partition_count))
         .bind(config.retention.ms.map(bigint))
         .bind(config.retention.bytes.map(bigint))
+        .bind(version)
         .fetch_all(&mut *transaction)
         .await
         .map_err(read_error)?;
     let made = rows.first().map(topic).transpose()?;
     let made = made.ok_or_else(|| StoreError::corrupt("a topic that was just made is missing"))?;
-    set_total(&mut transaction, partitions).await?;
     transaction.commit().await.map_err(write_error)?;
     Ok(Creation::Created(made))
 }
@@ -115,24 +116,24 @@ pub(super) async fn configure(
     config: TopicConfig,
 ) -> Result<Configuration, StoreError> {
     let mut transaction = connection.begin().await.map_err(read_error)?;
-    let total = lock_total(&mut transaction).await?;
+    let mut total = lock_total(&mut transaction).await?;
     let Some(current) = by_id(&mut transaction, id).await? else { return Ok(Configuration::Unknown) };
     if config.partition_count < current.config.partition_count {
         return Ok(Configuration::Shrinks(current));
     }
     let mut former_partition_counts = current.former_partition_counts.clone();
     if config.partition_count > current.config.partition_count {
-        let total = total + u64::from(config.partition_count - current.config.partition_count);
+        total += u64::from(config.partition_count - current.config.partition_count);
         if total > partitions_max {
             return Ok(Configuration::TooManyPartitions);
         }
-        set_total(&mut transaction, total).await?;
         former_partition_counts.push(current.config.partition_count);
     }
+    let version = set_totals(&mut transaction, total).await?;
     let counts: Vec<String> = former_partition_counts.iter().map(u32::to_string).collect();
     let sql = "
         update topics
-        set partition_count = $2, retention_ms = $3, retention_bytes = $4, former_partition_counts = $5
+        set partition_count = $2, retention_ms = $3, retention_bytes = $4, former_partition_counts = $5, version = $6
         where id = $1";
     sqlx::query(sql)
         .bind(id.0)
@@ -140,6 +141,7 @@ pub(super) async fn configure(
         .bind(config.retention.ms.map(bigint))
         .bind(config.retention.bytes.map(bigint))
         .bind(counts.join(","))
+        .bind(version)
         .execute(&mut *transaction)
         .await
         .map_err(read_error)?;
@@ -147,16 +149,17 @@ pub(super) async fn configure(
     Ok(Configuration::Changed(Topic { config, former_partition_counts, ..current }))
 }
 
-pub(super) async fn delete(connection: &mut PgConnection, id: TopicId) -> Result<bool, StoreError> {
+/// Ends a topic; its name, if it was living.
+pub(super) async fn delete(connection: &mut PgConnection, id: TopicId) -> Result<Option<TopicName>, StoreError> {
     let mut transaction = connection.begin().await.map_err(read_error)?;
     let total = lock_total(&mut transaction).await?;
-    let sql = "
-        update topics set deleted_at = tidegate_now() where id = $1 and deleted_at is null returning partition_count";
-    let rows = sqlx::query(sql).bind(id.0).fetch_all(&mut *transaction).await.map_err(read_error)?;
-    let Some(row) = rows.first() else { return Ok(false) };
-    set_total(&mut transaction, total.saturating_sub(u64::from(small_number(row, 0)?))).await?;
+    let Some(topic) = by_id(&mut transaction, id).await? else { return Ok(None) };
+    let total = total.saturating_sub(u64::from(topic.config.partition_count));
+    let version = set_totals(&mut transaction, total).await?;
+    let sql = "update topics set deleted_at = tidegate_now(), version = $2 where id = $1";
+    sqlx::query(sql).bind(id.0).bind(version).execute(&mut *transaction).await.map_err(read_error)?;
     transaction.commit().await.map_err(write_error)?;
-    Ok(true)
+    Ok(Some(topic.name))
 }
 
 /// The partitions of all living topics, which stay as many until the transaction is over.
@@ -166,9 +169,10 @@ async fn lock_total(connection: &mut PgConnection) -> Result<u64, StoreError> {
     number(&row, 0)
 }
 
-async fn set_total(connection: &mut PgConnection, partitions: u64) -> Result<(), StoreError> {
-    let sql = "update topic_totals set partition_count = $1 where id = 1";
-    sqlx::query(sql).bind(bigint(partitions)).execute(connection).await.map(drop).map_err(read_error)
+/// Sets it, and counts a change of topics: its version.
+async fn set_totals(connection: &mut PgConnection, partitions: u64) -> Result<i64, StoreError> {
+    let sql = "update topic_totals set partition_count = $1, version = version + 1 where id = 1 returning version";
+    sqlx::query_scalar(sql).bind(bigint(partitions)).fetch_one(connection).await.map_err(read_error)
 }
 
 fn topic(row: &PgRow) -> Result<Topic, StoreError> {

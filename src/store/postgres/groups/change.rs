@@ -42,23 +42,24 @@ pub(in crate::store::postgres) async fn create(
     made.ok_or_else(|| StoreError::Unavailable("the group was deleted as soon as it was made".into()))
 }
 
+/// What came of a change, and the name of the group if it was changed.
 pub(in crate::store::postgres) async fn change(
     connection: &mut PgConnection,
     change: &GroupChange,
-) -> Result<Changed, StoreError> {
+) -> Result<(Changed, Option<GroupName>), StoreError> {
     let mut transaction = transaction::begin(connection).await?;
     let mut groups = load::lock_by_id(&mut transaction, change.group).await?;
     let now = transaction::now(&mut transaction).await?;
     let members: Vec<_> = group_changes::members(change).map(|name| (change.group, name)).collect();
     let partitions: Vec<_> = change.assigned.iter().map(|(id, _)| (change.group, *id)).collect();
     load::details(&mut transaction, &mut groups, &members, &partitions).await?;
-    let Some(group) = groups.get(&change.group) else { return Ok(Changed::Conflict) };
+    let Some(group) = groups.get(&change.group) else { return Ok((Changed::Conflict, None)) };
     let owners = group_changes::owners(group, change);
     let owners: Vec<_> = owners.iter().map(|name| (change.group, name)).collect();
     load::details(&mut transaction, &mut groups, &owners, &[]).await?;
     let group = groups.get_mut(&change.group).expect("it was read");
     if group_changes::change(group, now, change) == Changed::Conflict {
-        return Ok(Changed::Conflict);
+        return Ok((Changed::Conflict, None));
     }
     let sql = "update groups set version = $1, last_epoch = $2, strategy = $3 where id = $4";
     sqlx::query(sql)
@@ -76,6 +77,7 @@ pub(in crate::store::postgres) async fn change(
     }
     save::keep_topics(&mut transaction, change.assigned.iter().map(|(id, _)| *id)).await?;
     save::save(&mut transaction, groups.values(), now).await?;
+    let name = group.name.clone();
     transaction::commit(transaction).await?;
-    Ok(Changed::Done)
+    Ok((Changed::Done, Some(name)))
 }
