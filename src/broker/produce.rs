@@ -83,6 +83,9 @@ pub struct Pending {
     receipt: Receipt,
 }
 
+/// How often a produce is tried that meets topics as they are deleted.
+const DELETIONS_MAX: usize = 16;
+
 impl Broker {
     /// Writes the records of one request and waits until they are durable and readable.
     ///
@@ -91,7 +94,14 @@ impl Broker {
     /// [`Error::Overloaded`], [`Error::Draining`], [`Error::StorageFull`], [`Error::DatabaseUnavailable`]: nothing was
     /// written. [`Error::OutcomeUnknown`]: nobody knows.
     pub async fn produce(&self, request: &Produce<'_>) -> Result<Produced, Error> {
-        self.submit(request).await?.committed().await
+        for _ in 0..DELETIONS_MAX {
+            match self.submit(request).await?.committed().await {
+                // It was deleted between the look and the commit. Who may make topics gets a new one.
+                Err(Error::UnknownTopic(_)) if request.create && self.options().auto_create_topics => {}
+                outcome => return outcome,
+            }
+        }
+        Err(Error::Overloaded)
     }
 
     /// The same without waiting: the request has its place in the queue, and is written unless the node dies first.

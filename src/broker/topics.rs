@@ -79,12 +79,14 @@ impl Broker {
         self.catalog().find(name).await?.ok_or_else(|| Error::UnknownTopic(name.clone()))
     }
 
-    /// A partition of a topic. Before it is denied the database is asked: another node may have added it.
+    /// A partition of a topic. Before it is denied the database is asked: it may just have been added.
     pub(super) async fn partition(&self, topic: &Topic, partition: u32) -> Result<Arc<Partition>, Error> {
         let mut partition_count = topic.config.partition_count;
-        if partition >= partition_count && self.store().is_shared() {
-            self.reload_topic(&topic.name).await?;
-            partition_count = self.known(&topic.name).await?.topic.config.partition_count;
+        if partition >= partition_count {
+            let (store, id) = (self.store(), topic.id);
+            let now = tasks::run(async move { store.topic_by_id(id).await }).await?;
+            let now = now.ok_or_else(|| Error::UnknownTopic(topic.name.clone()))?;
+            partition_count = now.config.partition_count;
         }
         if partition >= partition_count {
             return Err(Error::UnknownPartition { topic: topic.name.clone(), partition, partition_count });

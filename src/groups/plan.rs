@@ -96,8 +96,9 @@ pub enum PlanError {
 /// Plans for `event`. `topics` are all living topics that a running member, or the subscription in the event, covers;
 /// more do no harm.
 ///
-/// A member is ended if its lease ran out, or that on a partition somebody else is to have; but the last one is not, so
-/// that it may take its lease up again, nor is the one that the event is about. The bounds are for those who join or
+/// A member is ended if its lease ran out; but the last one is not, so that it may take its lease up again, nor is the one
+/// that the event is about. A partition is taken from a member that goes on if the lease on it ran out while somebody
+/// waited for it. The bounds are for those who join or
 /// change what they read; nobody else is stopped by them, for a dead member has to be replaced even so.
 pub fn plan(group: &Group, event: Event, topics: &[Topic]) -> Result<Plan, PlanError> {
     let draft = Draft::new(group, event)?;
@@ -114,18 +115,21 @@ pub fn plan(group: &Group, event: Event, topics: &[Topic]) -> Result<Plan, PlanE
         return Err(PlanError::TooManyPartitions);
     }
     let lines = lines(&group.partitions, &target);
-    let wake = draft.wake(&lapsed, &target, &lines);
+    let overdue = draft.overdue(&lapsed, &target);
+    let wake = draft.wake(&lapsed, &overdue, &target, &lines);
 
     let is_idle = draft.strategy == group.strategy
         && draft.runs.is_empty()
         && draft.left.is_empty()
         && lapsed.is_empty()
+        && overdue.is_empty()
         && lines.is_empty();
     let change = GroupChange {
         group: group.id,
         version: group.version,
         strategy: draft.strategy,
         lapsed: lapsed.iter().map(|member| (member.name.clone(), member.epoch)).collect(),
+        overdue: overdue.iter().map(|row| row.id).collect(),
         assigned: lines.into_iter().map(|line| (line.id, line.to.cloned())).collect(),
         runs: draft.runs,
         left: draft.left,
@@ -183,19 +187,8 @@ impl<'a> Draft<'a> {
             member.is_running() && self.actor.as_ref() != Some(&member.name) && !self.left.contains(&member.name)
         });
         let (mut lapsed, alive): (Vec<_>, Vec<_>) = others.partition(|member| member.has_lapsed(now));
-        let mut alive_count = alive.len() + usize::from(self.actor.is_some());
-        if alive_count == 0 {
+        if alive.is_empty() && self.actor.is_none() {
             return Vec::new();
-        }
-        // Where nobody waits for a partition, its owner may take its time.
-        let awaited = group.partitions.iter().filter(|row| row.is_leaving() && row.assignee.is_some());
-        let late = awaited.filter(|row| row.lease_end < now).filter_map(|row| row.owner.as_ref());
-        let late: BTreeSet<&MemberName> = late.collect();
-        for member in alive.into_iter().filter(|member| late.contains(&member.name)) {
-            if alive_count > 1 {
-                alive_count -= 1;
-                lapsed.push(member);
-            }
         }
         lapsed.sort_unstable_by_key(|member| &member.name);
         lapsed
@@ -215,13 +208,34 @@ impl<'a> Draft<'a> {
         stay.chain(run).collect()
     }
 
-    fn wake(&self, lapsed: &[&Member], target: &Assignment<'_>, lines: &[Line<'_>]) -> Vec<MemberName> {
+    /// The partitions that are taken from members that go on.
+    fn overdue(&self, lapsed: &[&Member], target: &Assignment<'_>) -> Vec<&'a GroupPartition> {
+        let goes_on = |owner: &MemberName| {
+            self.replaced.is_none_or(|former| former.name != *owner)
+                && !self.left.contains(owner)
+                && !lapsed.iter().any(|member| member.name == *owner)
+        };
+        // Where nobody waits for it, its owner may take its time.
+        let awaited = self.group.partitions.iter().filter(|row| row.is_leaving() && row.assignee.is_some());
+        let over = awaited.filter(|row| row.lease_end < self.group.now);
+        let stays = |row: &&GroupPartition| target.get(&row.id).copied() == row.owner.as_ref();
+        over.filter(|row| row.owner.as_ref().is_some_and(goes_on) && !stays(row)).collect()
+    }
+
+    fn wake(
+        &self,
+        lapsed: &[&Member],
+        overdue: &[&GroupPartition],
+        target: &Assignment<'_>,
+        lines: &[Line<'_>],
+    ) -> Vec<MemberName> {
         let mut ended: BTreeSet<&MemberName> = lapsed.iter().map(|member| &member.name).chain(&self.left).collect();
         ended.extend(self.replaced.map(|former| &former.name));
         let mut wake: BTreeSet<&MemberName> =
             lines.iter().flat_map(|line| [line.from, line.to, line.owner]).flatten().collect();
         let freed = self.group.partitions.iter().filter(|row| row.owner.as_ref().is_some_and(|o| ended.contains(o)));
         wake.extend(freed.filter_map(|row| target.get(&row.id).copied()));
+        wake.extend(overdue.iter().flat_map(|row| [row.owner.as_ref(), target.get(&row.id).copied()]).flatten());
         wake.extend(&ended);
         let is_new = self.epoch > self.group.last_epoch && self.replaced.is_none();
         if let Some(joined) = self.actor.as_ref().filter(|_| is_new) {

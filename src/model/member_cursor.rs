@@ -5,7 +5,7 @@
 //! cursor, its text stays below 1.5 KiB ([`MemberCursor::has_room`]).
 //!
 //! ```text
-//! base64url( version u8 · bearer u32 · held u32 · epoch varint · turn varint · width u8 · topic_count varint
+//! base64url( version|flags u8 · bearer u32 · held u32 · epoch varint · turn varint · width u8 · topic_count varint
 //!            per topic: id varint · incarnation u16 · count varint · [partition delta varint · epoch varint]*
 //!            next offset (width bytes, little endian)*  · CRC-32C u32 of all before )
 //! ```
@@ -23,6 +23,9 @@ use crate::model::topic::TopicId;
 
 /// The first byte: tells it from the cursor of a plain read.
 const VERSION: u8 = 2 << 4;
+
+/// A flag in the first byte.
+const STREAMED: u8 = 1;
 
 /// Longest text that is written: 1,536 characters and no more.
 const TEXT_BYTES_MAX: usize = 1535;
@@ -49,6 +52,8 @@ pub struct MemberCursor {
     pub epoch: u64,
     /// Digest of the partitions that the member was told it holds: an answer that says otherwise is not to wait.
     pub held: u32,
+    /// It is the id of an event: others may be on their way that it does not tell of.
+    pub streamed: bool,
     /// How many of the member's partitions were served before it was the turn of the next.
     pub turn: usize,
     /// By partition, what was returned of it; at most [`PARTITIONS_MAX`].
@@ -65,7 +70,7 @@ pub struct Malformed;
 impl MemberCursor {
     /// Nothing returned yet in this run.
     pub fn new(group: &GroupName, member: &MemberName, epoch: u64) -> Self {
-        Self { bearer: bearer(group, member), epoch, held: 0, turn: 0, partitions: BTreeMap::new() }
+        Self { bearer: bearer(group, member), epoch, held: 0, streamed: false, turn: 0, partitions: BTreeMap::new() }
     }
 
     /// Whether it was given to this member of this group.
@@ -104,7 +109,7 @@ impl MemberCursor {
     pub fn write(&self, out: &mut Vec<u8>) {
         let width = self.width();
         let mut bytes = Vec::with_capacity(self.body_bytes(width));
-        bytes.push(VERSION);
+        bytes.push(VERSION | u8::from(self.streamed));
         bytes.extend_from_slice(&self.bearer.to_le_bytes());
         bytes.extend_from_slice(&self.held.to_le_bytes());
         put_varint(&mut bytes, self.epoch as usize);
@@ -141,7 +146,8 @@ impl MemberCursor {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let ([version, b0, b1, b2, b3, held @ ..], mut rest) = bytes.split_first_chunk::<9>()?;
-        if *version != VERSION {
+        let streamed = version & STREAMED != 0;
+        if version & !STREAMED != VERSION {
             return None;
         }
         let epoch = take_varint(&mut rest).ok()? as u64;
@@ -178,7 +184,7 @@ impl MemberCursor {
             partitions.insert(id, Returned { incarnation, epoch, next_offset: u64::from_le_bytes(offset) });
         }
         let bearer = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
-        Some(Self { bearer, epoch, held: u32::from_le_bytes(*held), turn, partitions })
+        Some(Self { bearer, epoch, held: u32::from_le_bytes(*held), streamed, turn, partitions })
     }
 }
 
@@ -231,9 +237,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_survives_its_text(partitions in partitions(0..40), epoch in 0..1u64 << 40, held in any::<u32>(), turn in 0..1_000_000usize) {
+        fn a_cursor_survives_its_text(partitions in partitions(0..40), epoch in 0..1u64 << 40, held in any::<u32>(), streamed in any::<bool>(), turn in 0..1_000_000usize) {
             let (group, member) = names();
-            let cursor = MemberCursor { epoch, held, turn, partitions, ..MemberCursor::new(&group, &member, 0) };
+            let cursor = MemberCursor { epoch, held, streamed, turn, partitions, ..MemberCursor::new(&group, &member, 0) };
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             let again = MemberCursor::read(&text);

@@ -21,6 +21,11 @@ pub(super) fn members(change: &GroupChange) -> impl Iterator<Item = &MemberName>
     change.runs.iter().map(|run| &run.name).chain(&change.left).chain(lapsed)
 }
 
+/// The partitions whose rows a change concerns, beside those of its members.
+pub(super) fn partitions(change: &GroupChange) -> impl Iterator<Item = PartitionId> {
+    change.assigned.iter().map(|(id, _)| *id).chain(change.overdue.iter().copied())
+}
+
 /// The members who hold what a change gives to others: their leases count for it.
 pub(super) fn owners(group: &GroupRows, change: &GroupChange) -> Vec<MemberName> {
     let moved = change.assigned.iter().filter_map(|(id, _)| group.partition(*id));
@@ -30,9 +35,18 @@ pub(super) fn owners(group: &GroupRows, change: &GroupChange) -> Vec<MemberName>
 
 /// Changes membership and assignment. Those who left are to be deleted by the caller, before it writes the rest.
 pub(super) fn change(group: &mut GroupRows, now: Millis, change: &GroupChange) -> Changed {
-    if group.version != change.version || !change.lapsed.iter().all(|(name, epoch)| may_end(group, now, name, *epoch)) {
+    let may_end = |(name, epoch): &(MemberName, u64)| {
+        let runs = group.member(name).filter(|member| member.epoch == *epoch && member.is_running());
+        runs.is_some_and(|member| member.has_lapsed(now))
+    };
+    let is_overdue = |id: &PartitionId| {
+        let row = group.partition(*id).filter(|row| row.is_leaving() && row.assignee.is_some());
+        row.is_some_and(|row| row.lease_end < now)
+    };
+    if group.version != change.version || !change.lapsed.iter().all(may_end) || !change.overdue.iter().all(is_overdue) {
         return Changed::Conflict;
     }
+    change.overdue.iter().for_each(|id| free(group, *id));
     for (name, _) in &change.lapsed {
         free_all(group, name);
         if let Some(member) = group.member_mut(name) {
@@ -70,14 +84,6 @@ pub(super) fn change(group: &mut GroupRows, now: Millis, change: &GroupChange) -
     group.version += 1;
     group.strategy = change.strategy;
     Changed::Done
-}
-
-/// Whether that run goes on and its lease, or that on a partition another waits for, is over.
-fn may_end(group: &GroupRows, now: Millis, name: &MemberName, epoch: u64) -> bool {
-    let runs = |member: &&Member| member.epoch == epoch && member.is_running();
-    let is_over = |row: &GroupPartition| row.is_leaving() && row.assignee.is_some() && row.lease_end < now;
-    let member = group.member(name).filter(runs);
-    member.is_some_and(|member| member.has_lapsed(now) || group.held_by(name).any(is_over))
 }
 
 fn free_all(group: &mut GroupRows, member: &MemberName) {

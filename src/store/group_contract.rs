@@ -44,9 +44,11 @@ pub struct GroupChange {
     pub runs: Vec<MemberRun>,
     /// Members that leave: they are forgotten, and what they held is free.
     pub left: Vec<MemberName>,
-    /// Runs (by epoch) to end because a lease ran out: the member's own, or that on a partition it was to let go of.
-    /// What they held is free; the name is kept with its epoch, so that a late call can be told.
+    /// Runs (by epoch) to end because the member's lease ran out. What they held is free; the name is kept with its
+    /// epoch, so that a late call can be told.
     pub lapsed: Vec<(MemberName, u64)>,
+    /// Partitions to free although their owner goes on: it was to let go of them, and the lease on them ran out first.
+    pub overdue: Vec<PartitionId>,
     /// Who is to hold what, where that changes.
     pub assigned: Vec<(PartitionId, Option<MemberName>)>,
 }
@@ -56,7 +58,8 @@ pub struct GroupChange {
 pub enum Changed {
     /// It is done; the group's version is one higher, its last epoch at least that of every run.
     Done,
-    /// The group is gone or has another version by now, or one of `lapsed` has renewed its lease: load it again.
+    /// The group is gone or has another version by now, or one of `lapsed` has renewed its lease, or one of `overdue`
+    /// is not: load it again.
     /// Nothing changed.
     Conflict,
 }

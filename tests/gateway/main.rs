@@ -14,6 +14,7 @@ mod crash;
 mod cursors;
 mod framing;
 mod groups_fencing;
+mod groups_long_work;
 mod groups_offsets;
 mod groups_poll;
 mod groups_rebalance;

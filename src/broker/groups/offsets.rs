@@ -6,6 +6,7 @@ use crate::broker::error::Unreadable;
 use crate::broker::groups::session::positions;
 use crate::broker::handle::Broker;
 use crate::groups::Urgency;
+use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::group::GroupPartition;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::member_cursor::Returned;
@@ -15,8 +16,12 @@ use crate::model::name::TopicName;
 use crate::model::topic::PartitionId;
 use crate::store::group_contract::Commit;
 use crate::store::group_contract::NamedOffset;
+use crate::store::group_contract::Position;
 use crate::store::group_contract::Step;
 use crate::store::group_contract::Stepped;
+
+/// Partitions in a commit from which on a stream is told of it: its cursor may have been full.
+const CROWDED: usize = PARTITIONS_MAX / 2;
 
 /// An offset that a caller names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +49,9 @@ impl Broker {
         cursor: MemberCursor,
     ) -> Result<Vec<NamedPartition>, Error> {
         let cursor = self.check_cursor(group, member, cursor).await?;
-        self.commit(group, member, cursor.epoch, Commit::Cursor(positions(&cursor))).await
+        // The cursor of an answer tells of all that was returned: with it, what is to move may go.
+        let hand_over = (!cursor.streamed).then(Vec::new);
+        self.commit(group, member, cursor.epoch, Commit::Cursor(positions(&cursor)), hand_over).await
     }
 
     /// Commits offsets by name, all or none.
@@ -72,10 +79,10 @@ impl Broker {
             named.push(NamedOffset { partition: partition.id, next_offset, metadata });
         }
         if beyond.is_empty() && expired.is_empty() {
-            return self.commit(group, member, epoch, Commit::Offsets(named)).await;
+            return self.commit(group, member, epoch, Commit::Offsets(named), None).await;
         }
         // Whoever may not commit at all is told that first.
-        let stepped = self.heartbeat_step(group, member, epoch, Commit::Nothing).await?;
+        let stepped = self.take_step(group, member, epoch, Commit::Nothing, None).await?;
         if !beyond.is_empty() {
             return Err(Error::OffsetOutOfRange(beyond));
         }
@@ -87,17 +94,18 @@ impl Broker {
     /// # Errors
     /// [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`], [`Error::LeaseLost`].
     pub async fn heartbeat(&self, group: &GroupName, member: &MemberName, epoch: u64) -> Result<u64, Error> {
-        Ok(self.heartbeat_step(group, member, epoch, Commit::Nothing).await?.lease_ms)
+        Ok(self.take_step(group, member, epoch, Commit::Nothing, None).await?.lease_ms)
     }
 
-    async fn heartbeat_step(
+    async fn take_step(
         &self,
         group: &GroupName,
         member: &MemberName,
         epoch: u64,
         commit: Commit,
+        hand_over: Option<Vec<Position>>,
     ) -> Result<Stepped, Error> {
-        let step = Step { group: group.clone(), member: member.clone(), epoch, commit, hand_over: None };
+        let step = Step { group: group.clone(), member: member.clone(), epoch, commit, hand_over };
         let stepped = match self.groups().step(step, Urgency::Now).await {
             Ok(stepped) => stepped,
             Err(error) => return Err(self.not_stepped(group, member, error).await),
@@ -114,10 +122,11 @@ impl Broker {
         member: &MemberName,
         epoch: u64,
         commit: Commit,
+        hand_over: Option<Vec<Position>>,
     ) -> Result<Vec<NamedPartition>, Error> {
-        let stepped = self.heartbeat_step(group, member, epoch, commit).await?;
-        if stepped.committed.iter().any(GroupPartition::is_leaving) {
-            // A stream of this member may let go of it now.
+        let stepped = self.take_step(group, member, epoch, commit, hand_over).await?;
+        if stepped.committed.iter().any(GroupPartition::is_leaving) || stepped.committed.len() >= CROWDED {
+            // A stream of this member may let go of it now, or has room for others in its cursor.
             self.groups().wake(group, std::slice::from_ref(member));
         }
         self.named(stepped.committed).await

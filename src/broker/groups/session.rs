@@ -173,7 +173,8 @@ impl Broker {
 }
 
 impl Session {
-    fn new(broker: &Broker, group: &GroupName, member: &MemberName, cursor: MemberCursor, from: Position) -> Self {
+    fn new(broker: &Broker, group: &GroupName, member: &MemberName, mut cursor: MemberCursor, from: Position) -> Self {
+        cursor.streamed = false;
         let changes = Signal::new();
         broker.groups().wake_on_change(group, member, &changes);
         Self {
@@ -212,6 +213,11 @@ impl Session {
     /// A digest of what it holds and keeps: another one means that its assignments have changed.
     pub fn assigned(&self) -> u32 {
         self.cursor.held
+    }
+
+    /// From now on its cursors are ids of events.
+    pub fn stream(&mut self) {
+        self.cursor.streamed = true;
     }
 
     /// What was returned and is not known to be committed.
@@ -309,7 +315,11 @@ impl Session {
                 },
             };
             let Some(committed) = row.committed else {
-                begins.push((row.id, self.broker.resolve(&held.topic.name, &held.partition, self.from).await?));
+                match self.broker.resolve(&held.topic.name, &held.partition, self.from).await {
+                    Ok(offset) => begins.push((row.id, offset)),
+                    Err(Error::UnknownTopic(_)) => {}
+                    Err(error) => return Err(error),
+                }
                 continue;
             };
             let returned = self.cursor.partitions.get(&row.id).filter(|returned| returned.epoch == row.epoch);
@@ -329,7 +339,7 @@ impl Session {
         let topic = known.topic.clone();
         let partition = match self.broker.partition(&topic, row.id.partition).await {
             Ok(partition) => partition,
-            Err(Error::UnknownTopic(_)) => return Ok(None),
+            Err(Error::UnknownTopic(_) | Error::UnknownPartition { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         partition.wake_on_records(&self.records);
@@ -356,17 +366,26 @@ impl Session {
             let of_topic = positions.last_mut().expect("one per topic");
             of_topic.push(Next { partition: id.partition, offset: held.next });
         }
-        let mut reader = Reader::new(self.broker.clone(), topics, positions, 0, Choice::default()).await?;
+        let opened = Reader::new(self.broker.clone(), topics, positions, 0, Choice::default()).await;
+        // A topic that was deleted meanwhile: the next look takes it from the group.
+        let mut reader = match opened {
+            Ok(reader) => reader,
+            Err(Error::UnknownTopic(_)) => return Ok((Page::default(), self.empty_reader().await?)),
+            Err(error) => return Err(error),
+        };
         let page = match reader.page(limit, None).await {
             Ok(page) => page,
             // It moved on while we looked; our own word for it has the member's cursor.
             Err(error @ Error::OffsetExpired { .. }) => return self.check_positions().and(Err(error)),
-            // The next look takes it from the group.
             Err(Error::UnknownTopic(_) | Error::TopicRecreated { .. }) => Page::default(),
             Err(error) => return Err(error),
         };
         self.note(&chosen, &reader);
         Ok((page, reader))
+    }
+
+    async fn empty_reader(&self) -> Result<Reader, Error> {
+        Reader::new(self.broker.clone(), Vec::new(), Vec::new(), 0, Choice::default()).await
     }
 
     /// Which partitions the next page is of, in order of topics: those that have something, beginning with the one whose

@@ -19,15 +19,18 @@ use crate::model::group::MEMBERS_MAX;
 use crate::model::group::Strategy as Sharing;
 use crate::store::group_contract::GroupChange;
 
-/// A plan's change as text: who begins, leaves, is ended; then the lines; then who is woken.
+/// A plan's change as text: who begins, leaves, is ended; what is taken from its owner; the lines; who is woken.
 fn text(plan: &Plan) -> String {
-    let Some(GroupChange { runs, left, lapsed, assigned, .. }) = &plan.change else { return "nothing".to_owned() };
+    let Some(GroupChange { runs, left, lapsed, overdue, assigned, .. }) = &plan.change else {
+        return "nothing".to_owned();
+    };
     let runs = runs.iter().map(|run| format!("+{}@{}", run.name, run.epoch));
     let left = left.iter().map(|name| format!("-{name}"));
     let lapsed = lapsed.iter().map(|(name, epoch)| format!("!{name}@{epoch}"));
+    let overdue = overdue.iter().map(|id| format!("~{id}"));
     let lines = assigned.iter().map(|(id, to)| format!("{id}={}", to.as_ref().map_or("", |name| name.as_str())));
     let wake = plan.wake.iter().map(|name| format!("wake:{name}"));
-    runs.chain(left).chain(lapsed).chain(lines).chain(wake).collect::<Vec<_>>().join(" ")
+    runs.chain(left).chain(lapsed).chain(overdue).chain(lines).chain(wake).collect::<Vec<_>>().join(" ")
 }
 
 #[track_caller]
@@ -118,7 +121,7 @@ fn whoever_joins_ends_all_who_are_silent_but_never_itself() {
 }
 
 #[test]
-fn whoever_does_not_let_go_in_time_is_ended_but_never_the_last() {
+fn what_is_not_let_go_of_in_time_is_taken_and_nothing_else() {
     let late = |mut world: World, member: &str| {
         world.group.now += LEASE_MS + 1;
         // Alive, but keeps what it is to let go of.
@@ -129,7 +132,7 @@ fn whoever_does_not_let_go_in_time_is_ended_but_never_the_last() {
     expect(&mut world, join("c", everything()), "+c@43 1/3=c wake:b");
     let mut world = late(world, "b");
     world.step(&name("c"), true);
-    expect(&mut world, Event::Look, "!a@41 !b@42 1/0=c 1/1=c 1/2=c wake:a wake:b wake:c");
+    expect(&mut world, Event::Look, "!a@41 ~1/3 1/0=b 1/1=c wake:a wake:b wake:c");
 
     // `c` went silent as well: `b` is the last, and gets all.
     let mut world = pair();

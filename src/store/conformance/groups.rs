@@ -20,6 +20,7 @@ use crate::store::group_contract::Commit;
 use crate::store::group_contract::GroupChange;
 use crate::store::group_contract::MemberRun;
 use crate::store::group_contract::NamedOffset;
+use crate::store::group_contract::Position;
 use crate::store::group_contract::Step;
 use crate::store::group_contract::StepRefused;
 use crate::store::group_contract::Stepped;
@@ -53,6 +54,7 @@ pub(super) fn change_of(group: &Group) -> GroupChange {
         runs: vec![],
         left: vec![],
         lapsed: vec![],
+        overdue: vec![],
         assigned: vec![],
     }
 }
@@ -278,7 +280,7 @@ pub(in crate::store) async fn a_run_is_ended_only_once_its_lease_is_over(bench: 
     assert_eq!(end(&[("b", 3)], &group).await, Changed::Conflict);
 }
 
-pub(in crate::store) async fn a_partition_that_is_not_let_go_of_ends_its_owner(bench: Bench) {
+pub(in crate::store) async fn a_partition_that_is_not_let_go_of_is_taken(bench: Bench) {
     let p = bench.topic("t", 1).await.partition(0);
     bench.join(&[("a", 20), ("b", LONG)], &[(p, Some("a"))]).await;
     bench.take(step("a", 1, Commit::Nothing)).await.expect("taken");
@@ -291,9 +293,15 @@ pub(in crate::store) async fn a_partition_that_is_not_let_go_of_ends_its_owner(b
     assert_eq!((row(&group, p).lease_end, standing(&group, p).0), (until, Some("a")), "it is renewed no more");
     assert!(!group.member(&name("a")).expect("there").has_lapsed(group.now), "the member is");
     assert_eq!(bench.lapses(until).await.expect("looked").groups, [g()]);
-    bench.change(GroupChange { lapsed: vec![(name("a"), 1)], ..change_of(&group) }).await;
+    let end = GroupChange { lapsed: vec![(name("a"), 1)], ..change_of(&group) };
+    assert_eq!(bench.change_group(end).await.expect("asked"), Changed::Conflict, "its run goes on");
+    bench.change(GroupChange { overdue: vec![p], ..change_of(&group) }).await;
     let held = bench.take(step("b", 2, Commit::Nothing)).await.expect("taken").held;
     assert_eq!(held.iter().map(|row| (row.id, row.epoch)).collect::<Vec<_>>(), [(p, 2)]);
+    bench.take(step("a", 1, Commit::Nothing)).await.expect("its run goes on");
+    let late = Position { partition: p, epoch: 1, next_offset: 3 };
+    let refused = bench.take(step("a", 1, Commit::Cursor(vec![late]))).await;
+    assert!(matches!(refused, Err(StepRefused::LeaseLost { .. })), "{refused:?}");
 }
 
 pub(in crate::store) async fn a_partition_that_nobody_waits_for_may_stay(bench: Bench) {
@@ -305,8 +313,8 @@ pub(in crate::store) async fn a_partition_that_nobody_waits_for_may_stay(bench: 
     bench.change(GroupChange { runs: vec![run("a", 1, LONG)], ..change_of(&group) }).await;
     let group = bench.past(until).await;
     assert_eq!(bench.lapses(0).await.expect("looked").groups, []);
-    let end = GroupChange { lapsed: vec![(name("a"), 1)], ..change_of(&group) };
-    assert_eq!(bench.change_group(end).await.expect("asked"), Changed::Conflict);
+    let take = GroupChange { overdue: vec![p], ..change_of(&group) };
+    assert_eq!(bench.change_group(take).await.expect("asked"), Changed::Conflict);
     assert_eq!(standing(&bench.found(&g()).await, p).0, Some("a"));
 }
 

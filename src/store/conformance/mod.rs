@@ -90,7 +90,7 @@ macro_rules! conformance {
                     a_new_run_frees_and_one_that_goes_on_keeps
                     who_leaves_is_forgotten_and_holds_nothing
                     a_run_is_ended_only_once_its_lease_is_over
-                    a_partition_that_is_not_let_go_of_ends_its_owner
+                    a_partition_that_is_not_let_go_of_is_taken
                     a_partition_that_nobody_waits_for_may_stay
                     groups_are_listed_by_name_with_their_active_members
                 }

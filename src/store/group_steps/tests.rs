@@ -239,6 +239,8 @@ enum Move {
     Leave(usize),
     /// The run of a member is ended, if its lease allows.
     Lapse(usize),
+    /// A partition that is overdue is taken.
+    Take(u32),
     /// A partition is assigned.
     Assign(u32, Option<usize>),
     /// Time passes.
@@ -253,6 +255,7 @@ fn any_move() -> impl Strategy<Value = Move> {
         2 => (0..3_usize).prop_map(Move::Begin),
         1 => (0..3_usize).prop_map(Move::Leave),
         2 => (0..3_usize).prop_map(Move::Lapse),
+        2 => (0..4_u32).prop_map(Move::Take),
         6 => (0..PARTITIONS, prop::option::of(0..3_usize)).prop_map(|(partition, to)| Move::Assign(partition, to)),
         2 => (1..2 * LEASE_MS).prop_map(Move::Wait),
     ]
@@ -300,6 +303,7 @@ impl Table {
             runs: vec![],
             left: vec![],
             lapsed: vec![],
+            overdue: vec![],
             assigned: vec![],
         }
     }
@@ -323,6 +327,7 @@ fn play(table: &mut Table, now: &mut Millis, turn: Move) {
             let Some(member) = table.members.get(MEMBERS[member]) else { return };
             GroupChange { lapsed: vec![(member.name.clone(), member.epoch)], ..table.change() }
         }
+        Move::Take(partition) => GroupChange { overdue: vec![id(partition)], ..table.change() },
         Move::Assign(partition, to) => {
             GroupChange { assigned: vec![(id(partition), to.map(|to| name(MEMBERS[to])))], ..table.change() }
         }
@@ -331,7 +336,7 @@ fn play(table: &mut Table, now: &mut Millis, turn: Move) {
     let done = self::change(&mut group, *now, &change);
     if done == Changed::Conflict {
         assert_eq!(group, before.load());
-        assert!(!change.lapsed.is_empty(), "only a lease that runs is in the way");
+        assert!(!change.lapsed.is_empty() || !change.overdue.is_empty(), "only a lease that runs is in the way");
     }
     table.save(&group, if done == Changed::Done { &change.left } else { &[] });
     for (id, row) in &table.partitions {
@@ -341,14 +346,9 @@ fn play(table: &mut Table, now: &mut Millis, turn: Move) {
         assert_eq!((row.epoch, row.committed), (was.epoch, was.committed));
         let ended = row.owner != was.owner && !change.lapsed.is_empty();
         let owner = was.owner.as_ref().and_then(|owner| before.members.get(owner));
-        let over = |owner: &Member| {
-            owner.has_lapsed(*now)
-                || before
-                    .partitions
-                    .values()
-                    .any(|row| row.is_held_by(&owner.name) && row.is_leaving() && row.lease_end < *now)
-        };
-        assert!(!ended || owner.is_some_and(over), "no lease is cut short");
+        assert!(!ended || owner.is_some_and(|owner| owner.has_lapsed(*now)), "no lease is cut short");
+        let taken = row.owner != was.owner && !change.overdue.is_empty();
+        assert!(!taken || was.is_leaving() && was.lease_end < *now, "only what was to be let go of is taken");
     }
 }
 

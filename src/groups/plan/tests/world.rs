@@ -128,6 +128,12 @@ impl World {
             member.expect("only what runs is ended").lease_end = None;
             self.free(lapsed);
         }
+        for id in &change.overdue {
+            let now = self.group.now;
+            let row = self.group.partitions.iter_mut().find(|row| row.id == *id).expect("only what is held is freed");
+            assert!(row.is_leaving() && row.assignee.is_some() && row.lease_end < now, "{row:?}");
+            (row.owner, row.lease_end) = (None, 0);
+        }
         self.group.members.sort_by(|a, b| a.name.cmp(&b.name));
         for (id, assignee) in &change.assigned {
             let row = match self.group.partitions.binary_search_by_key(id, |row| row.id) {

@@ -35,7 +35,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// Where a group is to go on in one topic: `to` a position, or at an `offset`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 #[schema(as = OffsetReset)]
 struct ResetBody {
     /// The topic.

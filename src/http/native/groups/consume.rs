@@ -108,7 +108,7 @@ async fn poll(
     let cursor = body.cursor.as_deref().map(|text| member_cursor("`cursor`", text)).transpose()?;
     let terms = body.terms()?;
     if cursor.is_none() {
-        needs_topics(&terms)?;
+        needs_topics(&terms, "topics")?;
     }
     let poll = GroupPoll {
         group,
@@ -198,7 +198,7 @@ async fn join(
     Query::parse(uri.query(), &[])?;
     body.check(&api.limits)?;
     let terms = body.terms()?;
-    needs_topics(&terms)?;
+    needs_topics(&terms, "topics")?;
     let member = made_name();
     let session = api.broker.join_group(&group, &member, terms, body.from()?).await?;
     let mut out = b"{\"records\":[]".to_vec();

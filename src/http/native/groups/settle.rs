@@ -36,7 +36,7 @@ pub fn routes() -> OpenApiRouter<Api> {
 
 /// What to commit: everything before a cursor, or offsets by name in an epoch.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 #[schema(as = Commit)]
 struct CommitBody {
     /// Everything before this cursor, as a poll or the id of an event gave it.
@@ -55,7 +55,7 @@ struct CommitBody {
 
 /// An offset to commit.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 #[schema(as = OffsetToCommit)]
 struct OffsetBody {
     /// The topic.
@@ -145,7 +145,7 @@ fn read_offsets(offsets: Vec<OffsetBody>) -> Result<Vec<OffsetToCommit>, Problem
 
 /// What a sign of life says.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 #[schema(as = Heartbeat)]
 struct HeartbeatBody {
     /// The epoch of the member's run.

@@ -17,7 +17,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::error::Error;
-use crate::broker::groups::membership::Terms;
 use crate::broker::groups::presence::Presence;
 use crate::broker::groups::session::Session;
 use crate::broker::reader::Page;
@@ -45,10 +44,10 @@ use crate::model::group::SUBSCRIBED_TOPICS_MAX;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
-use crate::model::position::Position;
 use crate::model::topic::PartitionId;
 use crate::signal::Signal;
 use crate::store::group_contract::Commit;
+use crate::tasks;
 
 /// How much is sent at once; with `commit=on_send`, how much is committed at once.
 const PIECE: PageLimit = PageLimit { records: 1_000, bytes: 256 << 10 };
@@ -163,15 +162,19 @@ async fn open(
         return Ok(response);
     }
     let commit_on_send = query.commit_on_send;
-    let session = begin(api, &group, &member, query).await.map_err(for_stream)?;
-    let presence = api.broker.keep_present(
-        session.group(),
-        session.member(),
-        session.epoch(),
-        session.lease_ms(),
-        session.changes(),
-    );
-    let leaving = (stay == Stay::Connected).then(|| Leaving { streams: Arc::clone(&api.streams), group, member });
+    let begun = Begin { streams: Arc::clone(&api.streams), group, member, query };
+    // In a task of its own: a client that hangs up while its member joins leaves a member that leaves.
+    let begun = tasks::run(async move {
+        match stay {
+            Stay::Leased => begun.go_on().await.map(|session| (session, None)),
+            Stay::Connected => begun.join().await.map(|(session, leaving)| (session, Some(leaving))),
+        }
+    });
+    let (mut session, leaving) = begun.await.map_err(for_stream)?;
+    session.stream();
+    let (epoch, lease_ms) = (session.epoch(), session.lease_ms());
+    let broker = &api.broker;
+    let presence = broker.keep_present(session.group(), session.member(), epoch, lease_ms, session.changes());
     let pulse = Signal::new();
     api.streams.pulse.add(&pulse);
     let subscriber = Subscriber {
@@ -189,30 +192,42 @@ async fn open(
     Ok(response)
 }
 
-/// Goes on in the run of the last event, or begins one.
-async fn begin(api: &Api, group: &GroupName, member: &MemberName, query: StreamQuery) -> Result<Session, Error> {
-    let StreamQuery { terms, cursor, from, .. } = query;
-    if let Some(cursor) = cursor {
-        match resume(api, group, member, cursor, &terms, from).await {
-            // That run is over and nobody has its name: another begins from the committed offsets.
-            Err(Error::LeaseLost { .. } | Error::UnknownMember { .. } | Error::UnknownGroup(_)) => {}
-            outcome => return outcome,
-        }
-    }
-    api.broker.join_group(group, member, terms, from).await
+/// A stream that is to begin.
+struct Begin {
+    streams: Arc<Streams>,
+    group: GroupName,
+    member: MemberName,
+    query: StreamQuery,
 }
 
-async fn resume(
-    api: &Api,
-    group: &GroupName,
-    member: &MemberName,
-    cursor: MemberCursor,
-    terms: &Terms,
-    from: Position,
-) -> Result<Session, Error> {
-    let mut session = api.broker.resume_member(group, member, cursor, terms.clone(), from).await?;
-    session.step(Commit::Nothing, Urgency::Now).await?;
-    Ok(session)
+impl Begin {
+    /// Goes on in the run of the last event, or begins one.
+    async fn go_on(mut self) -> Result<Session, Error> {
+        if let Some(cursor) = self.query.cursor.take() {
+            match self.resume(cursor).await {
+                // That run is over and nobody has its name: another begins from the committed offsets.
+                Err(Error::LeaseLost { .. } | Error::UnknownMember { .. } | Error::UnknownGroup(_)) => {}
+                outcome => return outcome,
+            }
+        }
+        let (terms, from) = (self.query.terms, self.query.from);
+        self.streams.broker.join_group(&self.group, &self.member, terms, from).await
+    }
+
+    async fn resume(&self, cursor: MemberCursor) -> Result<Session, Error> {
+        let (terms, from) = (self.query.terms.clone(), self.query.from);
+        let mut session = self.streams.broker.resume_member(&self.group, &self.member, cursor, terms, from).await?;
+        session.step(Commit::Nothing, Urgency::Now).await?;
+        Ok(session)
+    }
+
+    /// Begins a run that ends with what is returned beside it.
+    async fn join(self) -> Result<(Session, Leaving), Error> {
+        let Self { streams, group, member, query } = self;
+        let leaving = Leaving { streams: Arc::clone(&streams), group: group.clone(), member: member.clone() };
+        let session = streams.broker.join_group(&group, &member, query.terms, query.from).await?;
+        Ok((session, leaving))
+    }
 }
 
 /// Takes its member out of the group when it is dropped.

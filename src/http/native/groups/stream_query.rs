@@ -49,7 +49,7 @@ impl StreamQuery {
             strategy: query.get("strategy").map(strategy).transpose()?,
         };
         // Also with an id: if that run is over, this begins another.
-        needs_topics(&terms).map_err(|problem| problem.with("instead", ["topic", "topic_prefix"]))?;
+        needs_topics(&terms, "topic")?;
         let from = match query.literal("from") {
             Some(text) => text.parse().map_err(|why| invalid("from", format!("`from`: {why}.")))?,
             None => Position::Earliest,

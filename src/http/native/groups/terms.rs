@@ -35,7 +35,7 @@ macro_rules! terms_body {
     ($(#[$about:meta])* $name:ident as $title:ident { $($(#[$meta:meta])* $member:ident: $kind:ty,)* }) => {
         $(#[$about])*
         #[derive(Debug, Default, Deserialize, ToSchema)]
-        #[serde(deny_unknown_fields)]
+        #[serde(deny_unknown_fields, expecting = "a JSON object")]
         #[schema(as = $title)]
         pub struct $name {
             $($(#[$meta])* pub $member: $kind,)*
@@ -238,12 +238,12 @@ pub fn subscription(topics: Option<&[String]>, prefix: Option<&str>) -> Result<O
     }
 }
 
-/// Refuses to begin without topics.
+/// Refuses to begin without topics, which would be named by `name`.
 ///
 /// # Errors
 /// `missing_parameter`.
-pub fn needs_topics(terms: &Terms) -> Result<(), Problem> {
-    if terms.subscription.is_some() { Ok(()) } else { Err(missing("topics")) }
+pub fn needs_topics(terms: &Terms, name: &'static str) -> Result<(), Problem> {
+    if terms.subscription.is_some() { Ok(()) } else { Err(missing(name).with("instead", ["topic_prefix"])) }
 }
 
 /// Reads the cursor of a member.

@@ -48,7 +48,7 @@ pub(in crate::store::sqlite) async fn change(
 ) -> Result<(Changed, u64), StoreError> {
     let mut groups = load::by_id(&mut writer.connection, change.group).await?;
     let members: Vec<_> = group_changes::members(change).map(|name| (change.group, name)).collect();
-    let partitions: Vec<_> = change.assigned.iter().map(|(id, _)| (change.group, *id)).collect();
+    let partitions: Vec<_> = group_changes::partitions(change).map(|id| (change.group, id)).collect();
     load::details(&mut writer.connection, &mut groups, &members, &partitions).await?;
     let Some(group) = groups.get(&change.group) else { return Ok((Changed::Conflict, 0)) };
     let owners = group_changes::owners(group, change);

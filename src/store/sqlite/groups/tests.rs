@@ -45,6 +45,7 @@ fn nothing(group: &Group) -> GroupChange {
         runs: vec![],
         left: vec![],
         lapsed: vec![],
+        overdue: vec![],
         assigned: vec![],
     }
 }
