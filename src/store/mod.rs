@@ -1,6 +1,7 @@
 //! The SQL tables, behind one contract. The only place that knows which database is below.
 
 pub mod contract;
+mod directory;
 pub mod error;
 mod gather;
 mod group_changes;

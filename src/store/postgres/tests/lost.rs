@@ -24,6 +24,7 @@ use crate::store::postgres::database::Postgres;
 use crate::store::postgres::tests::place::Place;
 use crate::store::postgres::tests::place::execute;
 use crate::store::postgres::tests::place::fresh;
+use crate::store::postgres::tests::place::node;
 use crate::store::postgres::tests::place::put;
 use crate::store::postgres::tests::place::raw;
 use crate::store::postgres::tests::place::topic;
@@ -35,8 +36,7 @@ const CALL_MAX: Duration = Duration::from_secs(5);
 
 async fn behind_proxy(place: &Place, options: &Options) -> (Proxy, Postgres) {
     let (proxy, url) = Proxy::to(&place.url).await;
-    let store = Postgres::open(&url, options).await.expect("opened");
-    (proxy, store)
+    (proxy, node(&url, options).await)
 }
 
 async fn texts(store: &Postgres, partition: PartitionId) -> Vec<String> {

@@ -25,6 +25,7 @@ use crate::store::postgres::database::Postgres;
 use crate::store::postgres::tests::place::Place;
 use crate::store::postgres::tests::place::execute;
 use crate::store::postgres::tests::place::fresh;
+use crate::store::postgres::tests::place::node;
 use crate::store::postgres::tests::place::put;
 use crate::store::postgres::tests::place::raw;
 use crate::store::postgres::tests::place::topic;
@@ -33,7 +34,7 @@ use crate::store::postgres::tests::place::topic;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn second(place: &Place, options: &Options) -> Postgres {
-    Postgres::open(&place.url, options).await.expect("opened")
+    node(&place.url, options).await
 }
 
 /// Each writer writes to all partitions, each in an order of its own: whoever locked as they come would deadlock.

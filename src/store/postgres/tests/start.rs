@@ -18,6 +18,7 @@ use crate::store::postgres::purge;
 use crate::store::postgres::read;
 use crate::store::postgres::tests::place::execute;
 use crate::store::postgres::tests::place::fresh;
+use crate::store::postgres::tests::place::node;
 use crate::store::postgres::tests::place::put;
 use crate::store::postgres::tests::place::raw;
 use crate::store::postgres::tests::place::topic;
@@ -34,12 +35,20 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
+async fn a_directory_is_one_processs_own() {
+    let (_directory, options, place, store) = fresh().await;
+    let second = Postgres::open(&place.url, &options).await;
+    assert!(matches!(second, Err(OpenError::Locked(directory)) if directory == options.data_dir));
+    store.close().await;
+    Postgres::open(&place.url, &options).await.expect("closing lets go of it").close().await;
+}
+
+#[tokio::test]
 async fn two_nodes_can_start_at_once() {
     let (_directory, options, place, store) = fresh().await;
     store.close().await;
     execute(&mut raw(&place.name).await, "drop schema public cascade; create schema public").await;
-    let (one, other) = tokio::join!(Postgres::open(&place.url, &options), Postgres::open(&place.url, &options));
-    let (one, other) = (one.expect("opened"), other.expect("opened"));
+    let (one, other) = tokio::join!(node(&place.url, &options), node(&place.url, &options));
     let here = topic(&one, "a").await[0];
     assert_eq!(put(&one, here, "a").await.expect("appended"), 0);
     assert_eq!(put(&other, here, "b").await.expect("appended"), 1);
