@@ -4,6 +4,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::Connection;
 use sqlx::PgConnection;
 
+use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
 use crate::store::contract::LogStore;
 use crate::store::contract::TopicStore;
@@ -236,7 +237,7 @@ async fn no_query_reads_a_table_from_end_to_end() {
 async fn a_topic_that_is_not_there_has_nothing() {
     let (_directory, _options, _place, store) = fresh().await;
     let [here, ..] = topic(&store, "a").await;
-    let nowhere = crate::model::topic::PartitionId { topic: TopicId(here.topic.0 + 1), partition: u32::MAX };
+    let nowhere = PartitionId { topic: TopicId(here.topic.0 + 1), partition: u32::MAX };
     assert_eq!(store.bounds(nowhere).await.expect("asked"), None);
     assert!(store.read(nowhere, 0, 1).await.expect("asked").is_empty());
     assert_eq!(store.advance_start(nowhere, 1).await.expect("asked"), 0);
