@@ -13,6 +13,7 @@ use anyhow::Result;
 use anyhow::bail;
 use anyhow::ensure;
 use bytes::Bytes;
+use memchr::memchr;
 use memchr::memmem;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -245,4 +246,19 @@ pub(crate) async fn download(address: SocketAddr, request: &[u8], mut sink: impl
     };
     while connection.piece(&mut body, &mut count).await? {}
     Ok((bytes, start.elapsed().as_secs_f64()))
+}
+
+/// Hands each whole line to `found`, without its end. `rest` keeps a line that has not ended yet.
+pub(crate) fn each_line(rest: &mut Vec<u8>, mut piece: &[u8], mut found: impl FnMut(&[u8])) {
+    while let Some(end) = memchr(b'\n', piece) {
+        if rest.is_empty() {
+            found(&piece[..end]);
+        } else {
+            rest.extend_from_slice(&piece[..end]);
+            found(rest);
+            rest.clear();
+        }
+        piece = &piece[end + 1..];
+    }
+    rest.extend_from_slice(piece);
 }

@@ -11,7 +11,6 @@ use anyhow::Context;
 use anyhow::Result;
 use anyhow::ensure;
 use fastrand::Rng;
-use memchr::memchr;
 use memchr::memmem;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -19,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::Bench;
 use crate::client::Connection;
 use crate::client::Latencies;
+use crate::client::each_line;
 use crate::data;
 use crate::process::Process;
 use crate::process::Server;
@@ -234,22 +234,13 @@ fn record(tally: &Mutex<Tally>, sent_us: u64) {
 }
 
 /// Finds when each event was sent. `rest` keeps a line that has not ended yet.
-fn each_stamp(rest: &mut Vec<u8>, mut piece: &[u8], mut found: impl FnMut(u64)) {
-    while let Some(end) = memchr(b'\n', piece) {
-        let line = if rest.is_empty() {
-            &piece[..end]
-        } else {
-            rest.extend_from_slice(&piece[..end]);
-            &rest[..]
-        };
+fn each_stamp(rest: &mut Vec<u8>, piece: &[u8], mut found: impl FnMut(u64)) {
+    each_line(rest, piece, |line| {
         if line.starts_with(b"data:")
             && let Some(at) = memmem::find(line, data::STAMP.as_bytes())
         {
             let digits = line[at + data::STAMP.len()..].iter().take_while(|byte| byte.is_ascii_digit());
             found(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')));
         }
-        rest.clear();
-        piece = &piece[end + 1..];
-    }
-    rest.extend_from_slice(piece);
+    });
 }

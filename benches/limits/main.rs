@@ -9,10 +9,13 @@ mod client;
 mod conditions;
 mod data;
 mod fanout;
+mod groups;
+mod member;
 mod process;
 mod produce;
 mod reference;
 mod report;
+mod rest;
 mod scale;
 
 use std::path::Path;
@@ -48,12 +51,13 @@ cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]
   memory       at rest, and per idle subscriber                       | a bare axum broadcast
   partitions   100,000 partitions, 1,000 of them active               | 1,000 partitions
   restart      from exec to listening with 1 GiB kept                 | with nothing kept
+  groups       members at rest, joining, polling, taking over         | plain readers; the lease
 
   --seconds N    length of a turn (3); each side has three, in alternation
   --limits       measure only the limits
   --binary PATH  measure another build of the gateway";
 
-const ALL: [&str; 8] = ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart"];
+const ALL: [&str; 9] = ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups"];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +72,7 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(async {
         match arguments[..] {
             ["--role", "subscribe", address, count] => fanout::subscribe(address, count).await,
+            ["--role", "rest", address, kind] => rest::clients(address, kind).await,
             ["--role", role] => reference::serve(role, None).await,
             ["--role", role, file] => reference::serve(role, Some(file)).await,
             ref options => run(options).await,
@@ -133,7 +138,8 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
                 "sse" => fanout::sse(bench).await,
                 "memory" => fanout::memory(bench).await,
                 "partitions" => scale::partitions(bench).await,
-                _ => scale::restart(bench).await,
+                "restart" => scale::restart(bench).await,
+                _ => groups::groups(bench).await,
             }
         };
         let outcome = tokio::time::timeout(patience, scenario).await;

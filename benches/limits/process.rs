@@ -23,6 +23,9 @@ use tokio::time::timeout;
 /// How long a process may take until it says that it is ready, and to answer a line.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The unit of CPU times in /proc: `USER_HZ`, which Linux keeps at 100 whatever the kernel's own is.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Raises the limit of open files before the program starts: 5,000 subscribers need as many on each side.
 const WITH_MANY_FILES: &str = r#"ulimit -n 20000 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$0" "$@""#;
 
@@ -83,6 +86,16 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes * 1024.0)
+    }
+
+    /// CPU time used so far by all its threads, in user mode and in the kernel.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name, in parentheses, may have blanks and parentheses itself. Of what follows it (proc_pid_stat(5)), the
+        // 12th and 13th are user and system time.
+        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat")?;
+        let times: Vec<f64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        Ok(times.iter().sum::<f64>() / TICKS_PER_SECOND)
     }
 
     /// Asks it to end (SIGTERM) and waits; dropping it kills it instead.

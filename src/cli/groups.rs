@@ -201,11 +201,18 @@ fn described(group: Group, now: u64) -> String {
         .collect();
     out.push_str(&table(["TOPIC", "PARTITION", "OWNER", "COMMITTED", "END", "LAG", "LAG AGE"], &partitions));
     out.push_str(&format!(
-        "\ntotal: {} members, {count} partitions, lag {lag} records, the oldest {} old\n",
-        members.len(),
+        "\ntotal: {}, {}, lag {}, the oldest {} old\n",
+        counted(members.len() as u64, "member"),
+        counted(count as u64, "partition"),
+        counted(lag, "record"),
         seconds(lag_ms)
     ));
     out
+}
+
+/// `1 member`, `2 members`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `clicks/0-3,7 orders/1`, of a list in order.

@@ -68,7 +68,7 @@ async fn groups_are_listed_and_described(backend: Backend) {
         "{told:?}"
     );
     assert!(lines.iter().any(|line| line.starts_with(&["orders", "0", "worker-1", "4", "7", "3"])), "{told:?}");
-    assert!(told.stdout.contains("total: 1 members, 3 partitions, lag 3 records"), "{told:?}");
+    assert!(told.stdout.contains("total: 1 member, 3 partitions, lag 3 records"), "{told:?}");
     let json: Value = run(gateway.address(), "groups describe billing --json").await.values().remove(0);
     assert_eq!((&json["group"], &json["lag"]), (&json!("billing"), &json!(3)));
 }

@@ -322,8 +322,10 @@ impl Subscriber {
                 () = changes.raised() => {}
                 () = self.pulse.raised() => {
                     self.pulse.lower();
-                    // What was committed meanwhile makes room in the cursor.
-                    self.step(Commit::Nothing).await?;
+                    // What was committed meanwhile makes room in the cursor, if there is anything in it.
+                    if !self.session.cursor().partitions.is_empty() {
+                        self.step(Commit::Nothing).await?;
+                    }
                     if self.session.assigned() == self.told {
                         return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
                     }
