@@ -2,6 +2,7 @@
 
 pub mod cluster_contract;
 pub mod contract;
+mod directory;
 pub mod error;
 mod gather;
 mod group_changes;

@@ -44,6 +44,7 @@ const SESSION: &str = "
 
 /// For the migrations, which take as long as they take.
 const MIGRATION: &str = "
+    set client_min_messages = warning;
     set default_transaction_isolation = 'read committed';
     set default_transaction_read_only = off;
     set statement_timeout = 0;

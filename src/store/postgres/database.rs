@@ -1,5 +1,6 @@
 //! The connections of one node, and how long a call may take.
 
+use std::fs::File;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -28,6 +29,8 @@ pub(super) struct Postgres {
     pub(super) pool: PgPool,
     pub(super) partitions_max: u64,
     pub(super) idempotency_ms: u64,
+    /// Keeps the data directory this process's own, until the store is closed.
+    pub(super) directory: Mutex<Option<File>>,
 }
 
 impl Postgres {

@@ -224,6 +224,7 @@ impl Upkeep for Postgres {
     async fn close(&self) {
         self.pool.close().await;
         self.lane.lock().await.close().await;
+        self.directory.lock().await.take();
     }
 }
 

@@ -16,6 +16,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::store::directory;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use crate::store::options::PostgresUrl;
@@ -31,6 +32,8 @@ const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
 
 impl Postgres {
     pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Self, OpenError> {
+        // It is that of the segment files here.
+        let directory = directory::lock(&options.data_dir)?;
         let connect_options = connect_options(url)?;
         let first = timeout(FIRST_ANSWER_MAX, connect::first(&connect_options)).await;
         let mut first = first.map_err(|_| OpenError::Silent)?.map_err(OpenError::Database)?;
@@ -41,7 +44,8 @@ impl Postgres {
         let lane = Lane::open(connect_options.clone()).await.map_err(OpenError::Store)?;
         let pool = connect::pool(connect_options, options.readers).await.map_err(OpenError::Database)?;
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
-        Ok(Self { lane: Mutex::new(lane), pool, partitions_max, idempotency_ms })
+        let (lane, directory) = (Mutex::new(lane), Mutex::new(Some(directory)));
+        Ok(Self { lane, pool, partitions_max, idempotency_ms, directory })
     }
 }
 

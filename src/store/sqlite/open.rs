@@ -1,12 +1,6 @@
 //! Opening the database: the lock, the settings that durability rests on (set, then read back), the migrations.
 
 use std::borrow::Cow;
-use std::fs::DirBuilder;
-use std::fs::File;
-use std::fs::OpenOptions;
-use std::fs::TryLockError;
-use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -27,6 +21,7 @@ use sqlx::sqlite::SqliteSynchronous;
 use tokio::sync::Mutex;
 use tokio::sync::Notify;
 
+use crate::store::directory;
 use crate::store::error::StoreError;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
@@ -55,7 +50,7 @@ const READER_WAIT: Duration = Duration::from_secs(3);
 impl Sqlite {
     pub(super) async fn open(options: &Options) -> Result<Self, OpenError> {
         let file = options.data_dir.join("tidegate.db");
-        let lock = lock(&options.data_dir, &file)?;
+        let lock = directory::lock(&options.data_dir)?;
         let connect = connect_options(&file);
 
         let mut writer = connect
@@ -98,20 +93,6 @@ impl Sqlite {
 
     pub(super) async fn reader(&self) -> Result<PoolConnection<Driver>, StoreError> {
         self.readers.acquire().await.map_err(read_error)
-    }
-}
-
-/// Makes the directory and takes it for this process, for as long as the file returned is open.
-fn lock(directory: &Path, database: &Path) -> Result<File, OpenError> {
-    let unusable = |error| OpenError::Directory(directory.to_owned(), error);
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(unusable)?;
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(name).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
 }
 

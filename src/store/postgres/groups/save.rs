@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use crate::model::name::MemberName;
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
 use crate::store::error::StoreError;
@@ -71,7 +72,7 @@ pub(super) async fn save(
     }
     let partitions: Vec<_> = groups.flat_map(|group| group.changed_partitions().map(|row| (group.id.0, row))).collect();
     if !partitions.is_empty() {
-        let name = |name: &Option<crate::model::name::MemberName>| name.as_ref().map(|name| name.as_str().to_owned());
+        let name = |name: &Option<MemberName>| name.as_ref().map(|name| name.as_str().to_owned());
         sqlx::query(SAVE_PARTITIONS)
             .bind(partitions.iter().map(|(group, _)| *group).collect::<Vec<_>>())
             .bind(partitions.iter().map(|(_, row)| row.id.topic.0).collect::<Vec<_>>())

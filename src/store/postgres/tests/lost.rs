@@ -8,6 +8,8 @@ use tokio::time::sleep;
 use tokio::time::timeout;
 
 use crate::model::topic::PartitionId;
+use crate::model::topic::Retention;
+use crate::model::topic::TopicConfig;
 use crate::store::Options;
 use crate::store::conformance::bench::run;
 use crate::store::conformance::bench::values;
@@ -24,6 +26,7 @@ use crate::store::postgres::database::Postgres;
 use crate::store::postgres::tests::place::Place;
 use crate::store::postgres::tests::place::execute;
 use crate::store::postgres::tests::place::fresh;
+use crate::store::postgres::tests::place::node;
 use crate::store::postgres::tests::place::put;
 use crate::store::postgres::tests::place::raw;
 use crate::store::postgres::tests::place::topic;
@@ -35,8 +38,7 @@ const CALL_MAX: Duration = Duration::from_secs(5);
 
 async fn behind_proxy(place: &Place, options: &Options) -> (Proxy, Postgres) {
     let (proxy, url) = Proxy::to(&place.url).await;
-    let store = Postgres::open(&url, options).await.expect("opened");
-    (proxy, store)
+    (proxy, node(&url, options).await)
 }
 
 async fn texts(store: &Postgres, partition: PartitionId) -> Vec<String> {
@@ -108,10 +110,7 @@ async fn silence_is_answered_in_time_and_work_goes_on_after_it() {
         timeout(CALL_MAX, store.read(here, 0, 1)),
         timeout(
             CALL_MAX,
-            store.create_topic(
-                &name,
-                crate::model::topic::TopicConfig { partition_count: 1, retention: Default::default() }
-            )
+            store.create_topic(&name, TopicConfig { partition_count: 1, retention: Retention::default() })
         ),
     );
     assert!(matches!(written.expect("in time"), Err(StoreError::Unresolved(_))));
@@ -230,7 +229,7 @@ async fn a_call_that_was_cut_short_leaves_no_transaction_behind() {
     let mut answered = Vec::new();
     for number in 0..200_u64 {
         let name = format!("t{number}").parse().expect("a name");
-        let config = crate::model::topic::TopicConfig { partition_count: 1, retention: Default::default() };
+        let config = TopicConfig { partition_count: 1, retention: Retention::default() };
         let call = store.create_topic(&name, config);
         if let Ok(done) = timeout(Duration::from_micros(20 * number), call).await {
             done.expect("made");

@@ -1,12 +1,15 @@
 //! Several nodes on one database: dense offsets, prefixes for every reader, one copy under one key, no early takeover.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio::time::timeout;
 
 use crate::model::batch::Run;
 use crate::model::group::Subscription;
 use crate::model::topic::PartitionId;
+use crate::model::topic::Retention;
+use crate::model::topic::TopicConfig;
 use crate::store::Options;
 use crate::store::conformance::bench::run;
 use crate::store::conformance::bench::values;
@@ -25,6 +28,7 @@ use crate::store::postgres::database::Postgres;
 use crate::store::postgres::tests::place::Place;
 use crate::store::postgres::tests::place::execute;
 use crate::store::postgres::tests::place::fresh;
+use crate::store::postgres::tests::place::node;
 use crate::store::postgres::tests::place::put;
 use crate::store::postgres::tests::place::raw;
 use crate::store::postgres::tests::place::topic;
@@ -33,7 +37,7 @@ use crate::store::postgres::tests::place::topic;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn second(place: &Place, options: &Options) -> Postgres {
-    Postgres::open(&place.url, options).await.expect("opened")
+    node(&place.url, options).await
 }
 
 /// Each writer writes to all partitions, each in an order of its own: whoever locked as they come would deadlock.
@@ -178,7 +182,7 @@ async fn a_deletion_meets_appends_of_another_node() {
 async fn partitions_of_all_nodes_are_bounded_together() {
     let (_directory, options, place, one) = fresh().await;
     let other = second(&place, &options).await;
-    let config = crate::model::topic::TopicConfig { partition_count: 300, retention: Default::default() };
+    let config = TopicConfig { partition_count: 300, retention: Retention::default() };
     let made = futures_util::future::join_all((0..8).map(|number| {
         let store = if number % 2 == 0 { &one } else { &other };
         async move { store.create_topic(&format!("t{number}").parse().expect("a name"), config).await }
@@ -238,10 +242,59 @@ async fn a_lock_that_is_held_too_long_is_an_answer_and_writes_nothing() {
     put(&store, here, "before").await.expect("appended");
     let mut in_the_way = raw(&place.name).await;
     execute(&mut in_the_way, "begin; select 1 from partitions for update").await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert!(matches!(put(&store, here, "late").await, Err(StoreError::Unavailable(_))));
     assert!(begun.elapsed() < Duration::from_secs(5));
     execute(&mut in_the_way, "rollback").await;
     assert_eq!(put(&store, here, "after").await.expect("appended"), 1);
     assert_eq!(values(&store.read(here, 0, usize::MAX).await.expect("read")).len(), 2);
+}
+
+/// A node that is paused within a transaction, where no other can get past it.
+#[tokio::test]
+async fn a_paused_node_stands_in_the_way_for_five_seconds_at_most() {
+    let (_directory, options, place, one) = fresh().await;
+    let other = second(&place, &options).await;
+    let name = "g".parse().expect("a name");
+    let group = one.create_group(&name).await.expect("made");
+    let mut paused = one.connection().await.expect("there is one");
+    let lock = "begin; select 1 from groups for update; select 1 from topic_totals for update";
+    sqlx::raw_sql(lock).execute(&mut *paused).await.expect("locked");
+    let begun = Instant::now();
+    let change = || GroupChange {
+        group: group.id,
+        version: group.version,
+        strategy: group.strategy,
+        runs: vec![],
+        left: vec![],
+        lapsed: vec![],
+        assigned: vec![],
+    };
+    while other.change_group(change()).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(7));
+    }
+    topic(&other, "a").await;
+    assert!(begun.elapsed() > Duration::from_secs(4), "it was locked");
+}
+
+/// As many partitions as a flush can have.
+#[tokio::test]
+async fn a_flush_of_very_many_partitions_is_one_of_many_milliseconds() {
+    let (_directory, options, place, _) = fresh().await;
+    let store = node(&place.url, &Options { partitions_max: 1 << 20, ..options }).await;
+    let config = TopicConfig { partition_count: 100_000, retention: Retention::default() };
+    let Ok(Creation::Created(topic)) = store.create_topic(&"wide".parse().expect("a name"), config).await else {
+        panic!("not made");
+    };
+    let writes = |from: u32| {
+        let partitions = (from..from + 4096).map(|number| topic.partition(number));
+        partitions.map(|partition| Write { runs: vec![run(partition, &["v"])], idempotency: None }).collect::<Vec<_>>()
+    };
+    for from in [0, 0, 50_000, 2048] {
+        let flushed = store.append(writes(from)).await.expect("appended");
+        assert!(flushed.outcomes.iter().all(Result::is_ok));
+    }
+    let all = store.all_bounds(topic.id).await.expect("asked");
+    assert_eq!(all.len(), 2 * 4096 + 2048);
+    assert_eq!(all[3000].1.high_watermark, 3);
 }

@@ -105,6 +105,13 @@ pub(super) async fn fresh() -> (TempDir, Options, Arc<Place>, Postgres) {
     (directory, options, place, store)
 }
 
+/// A further node on the same database, with a data directory of its own.
+pub(super) async fn node(place: &PostgresUrl, options: &Options) -> Postgres {
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let options = Options { data_dir: options.data_dir.join(format!("node{number}")), ..options.clone() };
+    Postgres::open(place, &options).await.expect("opened")
+}
+
 /// A topic with four partitions.
 pub(super) async fn topic(store: &Postgres, name: &str) -> [PartitionId; 4] {
     let config = TopicConfig { partition_count: 4, retention: Retention::default() };

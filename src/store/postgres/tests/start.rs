@@ -4,6 +4,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::Connection;
 use sqlx::PgConnection;
 
+use crate::model::topic::PartitionId;
 use crate::model::topic::TopicId;
 use crate::store::contract::LogStore;
 use crate::store::contract::TopicStore;
@@ -18,6 +19,7 @@ use crate::store::postgres::purge;
 use crate::store::postgres::read;
 use crate::store::postgres::tests::place::execute;
 use crate::store::postgres::tests::place::fresh;
+use crate::store::postgres::tests::place::node;
 use crate::store::postgres::tests::place::put;
 use crate::store::postgres::tests::place::raw;
 use crate::store::postgres::tests::place::topic;
@@ -34,12 +36,20 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
+async fn a_directory_is_one_processs_own() {
+    let (_directory, options, place, store) = fresh().await;
+    let second = Postgres::open(&place.url, &options).await;
+    assert!(matches!(second, Err(OpenError::Locked(directory)) if directory == options.data_dir));
+    store.close().await;
+    Postgres::open(&place.url, &options).await.expect("closing lets go of it").close().await;
+}
+
+#[tokio::test]
 async fn two_nodes_can_start_at_once() {
     let (_directory, options, place, store) = fresh().await;
     store.close().await;
     execute(&mut raw(&place.name).await, "drop schema public cascade; create schema public").await;
-    let (one, other) = tokio::join!(Postgres::open(&place.url, &options), Postgres::open(&place.url, &options));
-    let (one, other) = (one.expect("opened"), other.expect("opened"));
+    let (one, other) = tokio::join!(node(&place.url, &options), node(&place.url, &options));
     let here = topic(&one, "a").await[0];
     assert_eq!(put(&one, here, "a").await.expect("appended"), 0);
     assert_eq!(put(&other, here, "b").await.expect("appended"), 1);
@@ -227,7 +237,7 @@ async fn no_query_reads_a_table_from_end_to_end() {
 async fn a_topic_that_is_not_there_has_nothing() {
     let (_directory, _options, _place, store) = fresh().await;
     let [here, ..] = topic(&store, "a").await;
-    let nowhere = crate::model::topic::PartitionId { topic: TopicId(here.topic.0 + 1), partition: u32::MAX };
+    let nowhere = PartitionId { topic: TopicId(here.topic.0 + 1), partition: u32::MAX };
     assert_eq!(store.bounds(nowhere).await.expect("asked"), None);
     assert!(store.read(nowhere, 0, 1).await.expect("asked").is_empty());
     assert_eq!(store.advance_start(nowhere, 1).await.expect("asked"), 0);
