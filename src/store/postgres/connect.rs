@@ -89,6 +89,20 @@ pub(super) async fn pool(options: PgConnectOptions, connections: u32) -> Result<
         .await
 }
 
+/// The connections that tell and listen, made when they are needed. What they tell is a hint: it need not reach the disk.
+pub(super) fn herald(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(ACQUIRE_MAX)
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                prepare(connection).await?;
+                sqlx::raw_sql("set synchronous_commit = off").execute(connection).await.map(drop)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
 /// A connection for a lane.
 pub(super) async fn lane(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let connect = async {

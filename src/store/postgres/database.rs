@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::store::error::StoreError;
 use crate::store::postgres::error::read_error;
 use crate::store::postgres::lane::Lane;
+use crate::store::postgres::news::Herald;
 
 /// How long a call may take once it has a connection. The server ends a statement earlier; this is for a server, or a
 /// network, that says nothing any more.
@@ -27,6 +28,8 @@ pub(super) struct Postgres {
     pub(super) lane: Mutex<Lane>,
     /// All else.
     pub(super) pool: PgPool,
+    /// What other nodes are told, and tell.
+    pub(super) herald: Herald,
     pub(super) partitions_max: u64,
     pub(super) idempotency_ms: u64,
     /// Keeps the data directory this process's own, until the store is closed.

@@ -1,12 +1,14 @@
 //! The store on PostgreSQL: any number of nodes on one database. A connection of its own appends, a pool does the rest.
 
 mod append;
+mod cluster;
 mod connect;
 mod database;
 mod error;
 mod groups;
 mod keys;
 mod lane;
+mod news;
 mod open;
 mod purge;
 mod read;
@@ -21,6 +23,7 @@ use async_trait::async_trait;
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
 use crate::model::name::GroupName;
+use crate::model::name::MemberName;
 use crate::model::name::TopicName;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
@@ -29,6 +32,9 @@ use crate::model::topic::Retention;
 use crate::model::topic::Topic;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
+use crate::store::cluster_contract::ChangedTopics;
+use crate::store::cluster_contract::ClusterStore;
+use crate::store::cluster_contract::News;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
 use crate::store::contract::Flushed;
@@ -67,7 +73,11 @@ impl Store for Postgres {}
 impl TopicStore for Postgres {
     async fn create_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Creation, StoreError> {
         let mut connection = self.connection().await?;
-        writing(topics::create(&mut connection, self.partitions_max, name, config)).await
+        let created = writing(topics::create(&mut connection, self.partitions_max, name, config)).await;
+        if let Ok(Creation::Created(topic)) = &created {
+            self.herald.topic(topic.name.clone());
+        }
+        created
     }
 
     async fn topic(&self, name: &TopicName) -> Result<Option<Topic>, StoreError> {
@@ -87,19 +97,28 @@ impl TopicStore for Postgres {
 
     async fn configure_topic(&self, id: TopicId, config: TopicConfig) -> Result<Configuration, StoreError> {
         let mut connection = self.connection().await?;
-        writing(topics::configure(&mut connection, self.partitions_max, id, config)).await
+        let changed = writing(topics::configure(&mut connection, self.partitions_max, id, config)).await;
+        if let Ok(Configuration::Changed(topic)) = &changed {
+            self.herald.topic(topic.name.clone());
+        }
+        changed
     }
 
     async fn delete_topic(&self, id: TopicId) -> Result<bool, StoreError> {
         let mut connection = self.connection().await?;
-        writing(topics::delete(&mut connection, id)).await
+        let deleted = writing(topics::delete(&mut connection, id)).await?;
+        let was_living = deleted.is_some();
+        deleted.into_iter().for_each(|name| self.herald.topic(name));
+        Ok(was_living)
     }
 }
 
 #[async_trait]
 impl LogStore for Postgres {
     async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError> {
-        append::append(&mut *self.lane.lock().await, self.idempotency_ms, &writes).await
+        let flushed = append::append(&mut *self.lane.lock().await, self.idempotency_ms, &writes).await?;
+        self.herald.appended(&flushed.batches);
+        Ok(flushed)
     }
 
     async fn read(&self, partition: PartitionId, from: u64, bytes_max: usize) -> Result<Vec<RecordBatch>, StoreError> {
@@ -181,22 +200,34 @@ impl GroupStore for Postgres {
 
     async fn change_group(&self, change: GroupChange) -> Result<Changed, StoreError> {
         let mut connection = self.connection().await?;
-        writing(groups::change::change(&mut connection, &change)).await
+        let (changed, name) = writing(groups::change::change(&mut connection, &change)).await?;
+        name.into_iter().for_each(|name| self.herald.group(name));
+        Ok(changed)
     }
 
     async fn step(&self, steps: Vec<Step>) -> Result<Vec<Result<Stepped, StepRefused>>, StoreError> {
         let mut connection = self.connection().await?;
-        writing(groups::step::take(&mut connection, &steps)).await
+        let outcomes = writing(groups::step::take(&mut connection, &steps)).await?;
+        for (step, outcome) in steps.iter().zip(&outcomes) {
+            if outcome.as_ref().is_ok_and(|stepped| !stepped.freed_for.is_empty()) {
+                self.herald.group(step.group.clone());
+            }
+        }
+        Ok(outcomes)
     }
 
     async fn reset_offsets(&self, group: &GroupName, resets: &[Reset], force: bool) -> Result<Forced, StoreError> {
         let mut connection = self.connection().await?;
-        writing(groups::forced::reset(&mut connection, group, resets, force)).await
+        let reset = writing(groups::forced::reset(&mut connection, group, resets, force)).await;
+        self.herald.group(group.clone());
+        reset
     }
 
     async fn delete_group(&self, group: &GroupName, force: bool) -> Result<Forced, StoreError> {
         let mut connection = self.connection().await?;
-        writing(groups::forced::delete(&mut connection, group, force)).await
+        let deleted = writing(groups::forced::delete(&mut connection, group, force)).await;
+        self.herald.group(group.clone());
+        deleted
     }
 
     async fn lapses(&self, since: Millis) -> Result<Lapses, StoreError> {
@@ -211,6 +242,35 @@ impl GroupStore for Postgres {
 }
 
 #[async_trait]
+impl ClusterStore for Postgres {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn bounds_of(&self, partitions: &[PartitionId]) -> Result<Vec<(PartitionId, LogBounds)>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(read::bounds_of(&mut connection, partitions)).await
+    }
+
+    async fn news(&self) -> Result<Vec<News>, StoreError> {
+        self.herald.news().await
+    }
+
+    async fn changed_topics(&self, version: u64, limit: usize) -> Result<ChangedTopics, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(cluster::changed_topics(&mut connection, version, limit)).await
+    }
+
+    async fn members_to_wake(
+        &self,
+        members: &[(GroupName, MemberName)],
+    ) -> Result<Vec<(GroupName, MemberName)>, StoreError> {
+        let mut connection = self.connection().await?;
+        reading(cluster::members_to_wake(&mut connection, members)).await
+    }
+}
+
+#[async_trait]
 impl Upkeep for Postgres {
     async fn ping(&self) -> Result<(), StoreError> {
         let mut connection = self.connection().await?;
@@ -218,11 +278,12 @@ impl Upkeep for Postgres {
     }
 
     async fn run_upkeep(&self) {
-        self.forget_lanes_forever().await;
+        tokio::join!(self.forget_lanes_forever(), self.herald.tell_forever());
     }
 
     async fn close(&self) {
         self.pool.close().await;
+        self.herald.close().await;
         self.lane.lock().await.close().await;
         self.directory.lock().await.take();
     }

@@ -70,11 +70,11 @@ impl Herald {
     }
 
     pub(super) fn topic(&self, name: TopicName) {
-        self.note(|untold| drop(untold.topics.insert(name)));
+        self.note(|untold| untold.topics.extend([name]));
     }
 
     pub(super) fn group(&self, name: GroupName) {
-        self.note(|untold| drop(untold.groups.insert(name)));
+        self.note(|untold| untold.groups.extend([name]));
     }
 
     fn note(&self, note: impl FnOnce(&mut Untold)) {
@@ -101,6 +101,10 @@ impl Herald {
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
     }
 
     async fn tell(&self, payload: &str) -> Result<(), StoreError> {

@@ -23,6 +23,7 @@ use crate::store::options::PostgresUrl;
 use crate::store::postgres::connect;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::lane::Lane;
+use crate::store::postgres::news::Herald;
 
 /// The oldest PostgreSQL that will do, as `server_version_num` has it.
 const VERSION_MIN: i32 = 130_000;
@@ -42,10 +43,11 @@ impl Postgres {
         first.close().await.map_err(OpenError::Database)?;
 
         let lane = Lane::open(connect_options.clone()).await.map_err(OpenError::Store)?;
-        let pool = connect::pool(connect_options, options.readers).await.map_err(OpenError::Database)?;
+        let pool = connect::pool(connect_options.clone(), options.readers).await.map_err(OpenError::Database)?;
+        let herald = Herald::new(connect::herald(connect_options));
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
         let (lane, directory) = (Mutex::new(lane), Mutex::new(Some(directory)));
-        Ok(Self { lane, pool, partitions_max, idempotency_ms, directory })
+        Ok(Self { lane, pool, herald, partitions_max, idempotency_ms, directory })
     }
 }
 

@@ -51,7 +51,7 @@ pub(in crate::store::postgres) async fn change(
     let mut groups = load::lock_by_id(&mut transaction, change.group).await?;
     let now = transaction::now(&mut transaction).await?;
     let members: Vec<_> = group_changes::members(change).map(|name| (change.group, name)).collect();
-    let partitions: Vec<_> = change.assigned.iter().map(|(id, _)| (change.group, *id)).collect();
+    let partitions: Vec<_> = group_changes::partitions(change).map(|id| (change.group, id)).collect();
     load::details(&mut transaction, &mut groups, &members, &partitions).await?;
     let Some(group) = groups.get(&change.group) else { return Ok((Changed::Conflict, None)) };
     let owners = group_changes::owners(group, change);
@@ -75,9 +75,9 @@ pub(in crate::store::postgres) async fn change(
         let sql = "delete from group_members where group_id = $1 and member = any ($2)";
         sqlx::query(sql).bind(group.id.0).bind(&left).execute(&mut *transaction).await.map_err(read_error)?;
     }
+    let name = group.name.clone();
     save::keep_topics(&mut transaction, change.assigned.iter().map(|(id, _)| *id)).await?;
     save::save(&mut transaction, groups.values(), now).await?;
-    let name = group.name.clone();
     transaction::commit(transaction).await?;
     Ok((Changed::Done, Some(name)))
 }

@@ -213,6 +213,7 @@ async fn a_look_for_lapses_misses_none_of_a_slow_transaction() {
         }],
         left: vec![],
         lapsed: vec![],
+        overdue: vec![],
         assigned: vec![],
     };
     // It has to wait for the row of a member, after it has asked for the time.
@@ -268,6 +269,7 @@ async fn a_paused_node_stands_in_the_way_for_five_seconds_at_most() {
         runs: vec![],
         left: vec![],
         lapsed: vec![],
+        overdue: vec![],
         assigned: vec![],
     };
     while other.change_group(change()).await.is_err() {
