@@ -190,6 +190,10 @@ struct Storage {
     #[arg(long, env = "TIDEGATE_READERS", value_name = "N", default_value_t = store::READERS_DEFAULT,
         value_parser = value_parser!(u32).range(1..=64))]
     readers: u32,
+    /// On PostgreSQL, connections that write records: so many flushes may be under way at once
+    #[arg(long, env = "TIDEGATE_LANES", value_name = "N", default_value_t = store::LANES_DEFAULT,
+        value_parser = value_parser!(u32).range(1..=64))]
+    lanes: u32,
     /// How often retention looks for records to drop, in milliseconds
     #[arg(long, env = "TIDEGATE_RETENTION_CHECK_MS", value_name = "MS",
         default_value_t = ms(log::Options::default().retention_interval), value_parser = value_parser!(u64).range(10..=86_400_000))]
@@ -387,6 +391,7 @@ impl TryFrom<Serve> for Config {
                 idempotency_ms: storage.idempotency_ms,
                 wal_bytes_max: storage.wal_bytes,
                 readers: storage.readers,
+                lanes: storage.lanes,
             },
             log: log::Options {
                 queue_bytes: count(storage.queue_bytes),

@@ -67,6 +67,7 @@ impl Node {
             idempotency_ms: 60_000,
             wal_bytes_max: 64 << 20,
             readers: 2,
+            lanes: 2,
         };
         let store = store::open(&kept).await.expect("a database");
         let segments = segments::Options { dir: dir.path().join("segments"), bytes_max: 0, min_free_bytes: 0 };

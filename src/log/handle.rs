@@ -41,7 +41,9 @@ struct Inner {
     store: Arc<dyn Store>,
     segments: Arc<SegmentCache>,
     shelf: Arc<Shelf>,
-    inbox: Mutex<Option<mpsc::Sender<Append>>>,
+    /// One inbox per lane; none once closed. A write goes by its first partition: those of one partition mostly share a
+    /// flush.
+    lanes: Mutex<Vec<mpsc::Sender<Append>>>,
     queue: Arc<Semaphore>,
     queue_bytes: usize,
     /// Partitions whose log start was moved by hand: their batches go with the next sweep.
@@ -55,7 +57,7 @@ impl Logs {
         store: Arc<dyn Store>,
         segments: Arc<SegmentCache>,
         shelf: Arc<Shelf>,
-        inbox: mpsc::Sender<Append>,
+        lanes: Vec<mpsc::Sender<Append>>,
         queue_bytes: usize,
         cluster: Option<Cluster>,
     ) -> Self {
@@ -63,7 +65,7 @@ impl Logs {
             store,
             segments,
             shelf,
-            inbox: Mutex::new(Some(inbox)),
+            lanes: Mutex::new(lanes),
             queue: Arc::new(Semaphore::new(queue_bytes)),
             queue_bytes,
             trimmed: Mutex::default(),
@@ -141,13 +143,19 @@ impl Logs {
         let permit = Arc::clone(&self.inner.queue).try_acquire_many_owned(permits);
         let permit = permit.map_err(|_| AppendError::Overloaded)?;
         let (reply, receipt) = oneshot::channel();
-        let inbox = self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let inbox = inbox.ok_or(AppendError::Closed)?;
+        let inbox = self.lane(&write).ok_or(AppendError::Closed)?;
         inbox.try_send(Append { write, partitions, reply, permit }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
         })?;
         Ok(Receipt(receipt))
+    }
+
+    fn lane(&self, write: &Write) -> Option<mpsc::Sender<Append>> {
+        let lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = write.runs.first()?.partition;
+        let spread = (id.topic.0 as usize).wrapping_add(id.partition as usize);
+        lanes.get(spread.checked_rem(lanes.len())?).cloned()
     }
 
     /// Batches from the one that holds `from` on, contiguous, about `bytes_max` bytes but at least one batch; none if
@@ -162,7 +170,7 @@ impl Logs {
         bytes_max: usize,
     ) -> Result<Vec<RecordBatch>, ReadError> {
         let store = Arc::clone(&self.inner.store) as Arc<dyn LogStore>;
-        reader::read(partition, &store, &self.inner.segments, from, bytes_max).await
+        reader::read(partition, &store, &self.inner.segments, self.inner.cluster.as_ref(), from, bytes_max).await
     }
 
     /// Moves the log start of a partition up to `to`, but not past the high watermark; returns where it stands. What
@@ -196,7 +204,7 @@ impl Logs {
 
     /// Takes no more writes. What was accepted is still written and answered.
     pub fn close(&self) {
-        self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::log::cluster::Cluster;
 use crate::log::partition::Partition;
 use crate::model::batch::RecordBatch;
 use crate::segments::SegmentCache;
@@ -41,6 +42,7 @@ pub(super) async fn read(
     partition: &Arc<Partition>,
     store: &Arc<dyn LogStore>,
     segments: &Arc<SegmentCache>,
+    cluster: Option<&Cluster>,
     from: u64,
     bytes_max: usize,
 ) -> Result<Vec<RecordBatch>, ReadError> {
@@ -56,7 +58,13 @@ pub(super) async fn read(
     }
     let history = tasks::run(history(Arc::clone(partition), Arc::clone(store), Arc::clone(segments), from, bytes_max));
     let mut batches = history.await?;
-    // Retention may have passed while the read was under way: then what was found may begin too late.
+    // Retention may have passed while the read was under way: then what was found may begin too late. Another node's is
+    // known here only if it is asked for.
+    if let Some(cluster) = cluster
+        && batches.first().is_none_or(|batch| batch.base_offset > from)
+    {
+        cluster.refresh(vec![Arc::clone(partition)]).await?;
+    }
     check(partition, from)?;
     batches.retain(|batch| batch.base_offset < high_watermark);
     assert_contiguous(partition, from, &batches)?;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::store::contract::Store;
 pub use open_error::OpenError;
 pub use options::BadPostgresUrl;
+pub use options::LANES_DEFAULT;
 pub use options::Options;
 pub use options::PostgresUrl;
 pub use options::READERS_DEFAULT;

@@ -9,6 +9,9 @@ use sqlx::postgres::PgConnectOptions;
 /// The default of [`Options::wal_bytes_max`]: 64 MiB.
 pub const WAL_BYTES_MAX_DEFAULT: u64 = 64 << 20;
 
+/// The default of [`Options::lanes`].
+pub const LANES_DEFAULT: u32 = 4;
+
 /// The default of [`Options::readers`].
 pub const READERS_DEFAULT: u32 = 4;
 
@@ -27,6 +30,8 @@ pub struct Options {
     pub wal_bytes_max: u64,
     /// Connections that read, beside the one that appends. (On PostgreSQL they do all else, too.)
     pub readers: u32,
+    /// On PostgreSQL, connections that append: so many flushes may be under way at once.
+    pub lanes: u32,
 }
 
 /// The address of a PostgreSQL database. It may hold a password, so it is never shown.

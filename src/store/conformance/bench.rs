@@ -103,6 +103,7 @@ pub(in crate::store) fn options(place: &TempDir) -> Options {
         idempotency_ms: 86_400_000,
         wal_bytes_max: 8 << 20,
         readers: 2,
+        lanes: 1,
     }
 }
 

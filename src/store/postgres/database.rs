@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::Postgres as Driver;
 use tokio::sync::Mutex;
+use tokio::sync::MutexGuard;
 use tokio::time::timeout;
 
 use crate::store::error::StoreError;
@@ -24,8 +25,9 @@ pub(super) const LOOK_MAX: Duration = Duration::from_secs(2);
 /// One node's view of the database. It remembers nothing that another node could change.
 #[derive(Debug)]
 pub(super) struct Postgres {
-    /// What appends. (Several could, with each partition always in the same one.)
-    pub(super) lane: Mutex<Lane>,
+    /// What appends: while one commits, the next goes on. Which partition is in which does not matter: the order is that of
+    /// the locks on the partitions' rows, which every append takes in the same order.
+    pub(super) lanes: Vec<Mutex<Lane>>,
     /// All else.
     pub(super) pool: PgPool,
     /// What other nodes are told, and tell.
@@ -37,6 +39,14 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
+    /// A lane, as soon as one is free.
+    pub(super) async fn free_lane(&self) -> MutexGuard<'_, Lane> {
+        if let Some(lane) = self.lanes.iter().find_map(|lane| lane.try_lock().ok()) {
+            return lane;
+        }
+        self.lanes[fastrand::usize(..self.lanes.len())].lock().await
+    }
+
     /// A connection, as soon as one is free.
     pub(super) async fn connection(&self) -> Result<PoolConnection<Driver>, StoreError> {
         self.pool.acquire().await.map_err(read_error)

@@ -115,8 +115,12 @@ impl TopicStore for Postgres {
 
 #[async_trait]
 impl LogStore for Postgres {
+    fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
     async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError> {
-        let flushed = append::append(&mut *self.lane.lock().await, self.idempotency_ms, &writes).await?;
+        let flushed = append::append(&mut *self.free_lane().await, self.idempotency_ms, &writes).await?;
         self.herald.appended(&flushed.batches);
         Ok(flushed)
     }
@@ -284,7 +288,9 @@ impl Upkeep for Postgres {
     async fn close(&self) {
         self.pool.close().await;
         self.herald.close().await;
-        self.lane.lock().await.close().await;
+        for lane in &self.lanes {
+            lane.lock().await.close().await;
+        }
         self.directory.lock().await.take();
     }
 }

@@ -42,12 +42,15 @@ impl Postgres {
         migrate(&mut first).await?;
         first.close().await.map_err(OpenError::Database)?;
 
-        let lane = Lane::open(connect_options.clone()).await.map_err(OpenError::Store)?;
+        let mut lanes = Vec::new();
+        for _ in 0..options.lanes {
+            lanes.push(Mutex::new(Lane::open(connect_options.clone()).await.map_err(OpenError::Store)?));
+        }
         let pool = connect::pool(connect_options.clone(), options.readers).await.map_err(OpenError::Database)?;
         let herald = Herald::new(connect::herald(connect_options));
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
-        let (lane, directory) = (Mutex::new(lane), Mutex::new(Some(directory)));
-        Ok(Self { lane, pool, herald, partitions_max, idempotency_ms, directory })
+        let directory = Mutex::new(Some(directory));
+        Ok(Self { lanes, pool, herald, partitions_max, idempotency_ms, directory })
     }
 }
 

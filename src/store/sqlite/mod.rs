@@ -100,6 +100,10 @@ impl TopicStore for Sqlite {
 
 #[async_trait]
 impl LogStore for Sqlite {
+    fn lanes(&self) -> usize {
+        1
+    }
+
     async fn append(&self, writes: Vec<Write>) -> Result<Flushed, StoreError> {
         let mut writer = self.writer().await?;
         let done = log::append(&mut writer, &writes).await;

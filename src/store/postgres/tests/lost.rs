@@ -174,7 +174,7 @@ async fn after_a_silence_nothing_is_in_doubt() {
     let mut server = raw("postgres").await;
     execute(&mut server, format!("alter database {} allow_connections false", place.name)).await;
     terminate(&place).await;
-    store.lane.lock().await.be_silent_since(Duration::from_secs(2));
+    store.lanes[0].lock().await.be_silent_since(Duration::from_secs(2));
     let begun = Instant::now();
     assert!(matches!(put(&store, here, "lost").await, Err(StoreError::Unavailable(_))));
     assert!(begun.elapsed() < Duration::from_secs(3));

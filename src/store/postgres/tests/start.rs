@@ -103,7 +103,7 @@ async fn each_session_has_the_settings_that_it_needs() {
     put(&store, here, "a").await.expect("appended");
     // Turned off under its feet.
     execute(&mut connection, format!("alter database {} set synchronous_commit = off", place.name)).await;
-    let mut lane = store.lane.lock().await;
+    let mut lane = store.lanes[0].lock().await;
     let mut pooled = store.connection().await.expect("there is one");
     for connection in [lane.connection().await.expect("there is one"), &mut *pooled] {
         let expected = [
