@@ -12,6 +12,14 @@ if ! command -v cc >/dev/null; then
     apt-get update -q && apt-get install -qy --no-install-recommends build-essential
 fi
 
+# Two nodes are tested behind it, with deploy/nginx.conf.
+if [ ! -x /usr/sbin/nginx ]; then
+    say "installing nginx"
+    apt-get update -q && apt-get install -qy --no-install-recommends nginx
+    # The package starts one of its own.
+    service nginx stop >/dev/null 2>&1 || true
+fi
+
 # The store's behaviour suite runs on PostgreSQL as well: a private one, gone when this script ends.
 . scripts/postgres.sh
 if [ -z "${TEST_POSTGRES_URL:-}" ]; then

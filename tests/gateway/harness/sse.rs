@@ -58,20 +58,27 @@ impl EventStream {
 
     /// The next block, or `None` where the stream ends between two blocks.
     pub(crate) async fn block(&mut self) -> Option<Block> {
+        let block = self.try_block().await.expect("the stream goes on or ends whole");
+        assert!(block.is_some() || self.parser.is_between_blocks(), "the stream ends within a block");
+        block
+    }
+
+    /// The next block, or `None` where the stream ends, in order or not: its node may have died.
+    pub(crate) async fn block_or_cut(&mut self) -> Option<Block> {
+        self.try_block().await.ok().flatten()
+    }
+
+    async fn try_block(&mut self) -> Result<Option<Block>, reqwest::Error> {
         loop {
             if let Some(block) = self.parser.blocks.pop_front() {
                 if let Some(id) = &block.id {
                     self.last_event_id.clone_from(id);
                 }
-                return Some(block);
+                return Ok(Some(block));
             }
-            let piece = soon("the next block of an event stream", self.response.chunk()).await;
-            match piece.expect("the stream goes on or ends whole") {
+            match soon("the next block of an event stream", self.response.chunk()).await? {
                 Some(piece) => self.parser.feed(&piece),
-                None => {
-                    assert!(self.parser.is_between_blocks(), "the stream ends within a block");
-                    return None;
-                }
+                None => return Ok(None),
             }
         }
     }
