@@ -6,6 +6,7 @@ use crate::harness::Backend;
 use crate::harness::client::Client;
 use crate::harness::gateway::Gateway;
 use crate::harness::on_each_backend;
+use crate::harness::on_sqlite;
 use crate::harness::record::Record;
 use crate::harness::sse::EventStream;
 use crate::harness::topic::Topic;
@@ -19,8 +20,11 @@ on_each_backend!(
     an_id_is_a_cursor_and_a_cursor_an_id,
     an_empty_or_malformed_id_is_refused,
     a_foreign_id_is_refused,
-    an_id_in_the_future_is_refused,
     an_id_of_a_former_topic_is_410,
+);
+
+on_sqlite!("an older state is put back by copying the data directory":
+    an_id_in_the_future_is_refused,
 );
 
 async fn open(client: &Client, path: &str, id: Option<&str>) -> EventStream {
