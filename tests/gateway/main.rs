@@ -44,4 +44,6 @@ mod slow_readers;
 mod sse;
 mod sse_resume;
 mod topics;
+mod two_nodes;
+mod two_nodes_writing;
 mod values;
