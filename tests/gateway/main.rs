@@ -45,5 +45,6 @@ mod sse;
 mod sse_resume;
 mod topics;
 mod two_nodes;
+mod two_nodes_groups;
 mod two_nodes_writing;
 mod values;

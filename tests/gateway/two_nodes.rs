@@ -62,7 +62,7 @@ async fn what_one_node_acknowledged_the_other_reads_at_once(backend: Backend) {
         match n % 6 / 2 {
             0 => {
                 let page = reader.read(&format!("max_records=1000&cursor={cursor}")).await;
-                assert_eq!(page.values().last(), Some(&format!("[{n}]").as_str()), "round {n}");
+                assert!(page.values().contains(&format!("[{n}]").as_str()), "round {n}: {:?}", page.values());
                 *cursor = page.cursor;
             }
             1 => {
