@@ -29,6 +29,7 @@ mod lock;
 mod long_poll;
 mod ndjson;
 mod openapi;
+mod outage;
 mod partitioning;
 mod positions;
 mod problems;
