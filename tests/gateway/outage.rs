@@ -162,8 +162,7 @@ async fn a_database_that_crashes_and_comes_back_is_survived_by_calls_and_streams
     ];
     let (end, ended) = watch::channel(false);
     let client = || gateway.client().another();
-    let mut loops: Vec<_> =
-        (0..PRODUCERS).map(|name| tokio::spawn(produce(client(), name, ended.clone()))).collect();
+    let mut loops: Vec<_> = (0..PRODUCERS).map(|name| tokio::spawn(produce(client(), name, ended.clone()))).collect();
     loops.push(tokio::spawn(get(client(), "/v1/topics/orders/records?from=latest&wait_ms=500", ended.clone())));
     loops.push(tokio::spawn(get(client(), "/v1/topics", ended.clone())));
     loops.push(tokio::spawn(get(client(), "/v1/topics/orders/partitions/0", ended.clone())));
@@ -178,10 +177,8 @@ async fn a_database_that_crashes_and_comes_back_is_survived_by_calls_and_streams
         eventually("the outage is over", async || (crashed.elapsed() >= outage).then_some(())).await;
         server.run();
         back = Instant::now();
-        eventually("a node that is ready", async || {
-            (gateway.get("/readyz").send().await.status == 200).then_some(())
-        })
-        .await;
+        eventually("a node that is ready", async || (gateway.get("/readyz").send().await.status == 200).then_some(()))
+            .await;
         assert!(back.elapsed() < IN_TIME + SLACK, "ready again after {:?}", back.elapsed());
     }
     eventually("time for full service", async || (back.elapsed() > IN_TIME).then_some(())).await;

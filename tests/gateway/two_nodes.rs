@@ -232,9 +232,7 @@ async fn a_topic_deleted_on_one_node_is_gone_from_the_other(backend: Backend) {
         let answer = within(PROMPTLY, "a refusal", on_b.try_read(&query)).await;
         answer.problem(404, "unknown_topic");
     }
-    let ended = within(PROMPTLY, "the end of a stream", async {
-        while stream.block().await.is_some() {}
-    });
+    let ended = within(PROMPTLY, "the end of a stream", async { while stream.block().await.is_some() {} });
     ended.await;
     assert_eq!(b.get("/v1/topics").send().await.is(200).json()["topics"], json!([]));
 }

@@ -17,10 +17,7 @@ use crate::harness::record::Record;
 use crate::harness::sse::EventStream;
 use crate::harness::topic::Topic;
 
-on_postgres!(
-    streams_on_both_nodes_see_one_order_without_a_gap,
-    a_paused_node_holds_nobody_up_and_comes_back_whole,
-);
+on_postgres!(streams_on_both_nodes_see_one_order_without_a_gap, a_paused_node_holds_nobody_up_and_comes_back_whole,);
 
 type Acknowledged = Vec<(Receipt, String)>;
 
