@@ -12,7 +12,8 @@ if ! command -v cc >/dev/null; then
     apt-get update -q && apt-get install -qy --no-install-recommends build-essential
 fi
 
-# The store's behaviour suite runs on PostgreSQL as well: a private one, gone when this script ends.
+# The store's behaviour suite and the black-box suite run on PostgreSQL as well: a private one, gone when this script
+# ends.
 . scripts/postgres.sh
 if [ -z "${TEST_POSTGRES_URL:-}" ]; then
     say "starting a private PostgreSQL"

@@ -1,7 +1,8 @@
 //! The gateway as a stranger sees it: the real binary in a process of its own, spoken to over plain HTTP.
 //!
-//! Nothing here knows the inside. Each test has its own gateway and data directory, waits for conditions instead of
-//! sleeping, and is named by the sentence that it proves. One file a subject; the tools are in `harness`.
+//! Nothing here knows the inside. Each test has its own gateway and data directory, and on PostgreSQL a database of its
+//! own, waits for conditions instead of sleeping, and is named by the sentence that it proves. One file a subject; the
+//! tools are in `harness`.
 
 mod harness;
 

@@ -152,16 +152,23 @@ impl Gateway {
     }
 
     /// Copies the data of a stopped gateway.
-    pub(crate) fn back_up(&self) -> TempDir {
-        let backup = tempfile::tempdir().expect("the temporary directory is writable");
-        copy(&self.data_dir(), &backup.path().join("data"));
-        backup
+    pub(crate) async fn back_up(&self) -> Backup {
+        let directory = tempfile::tempdir().expect("the temporary directory is writable");
+        copy(&self.data_dir(), &data_dir(&directory));
+        let database = match &self.database {
+            Some(database) => Some(database.copy().await),
+            None => None,
+        };
+        Backup { directory, database }
     }
 
     /// Puts a copy back in place of the data of a stopped gateway.
-    pub(crate) fn restore(&self, backup: &TempDir) {
+    pub(crate) async fn restore(&self, backup: &Backup) {
         std::fs::remove_dir_all(self.data_dir()).expect("the data directory is ours");
-        copy(&backup.path().join("data"), &self.data_dir());
+        copy(&data_dir(&backup.directory), &self.data_dir());
+        if let (Some(database), Some(copy)) = (&self.database, &backup.database) {
+            database.become_copy_of(copy).await;
+        }
     }
 
     /// A client of its own, to be handed to a task.
@@ -173,6 +180,12 @@ impl Gateway {
     pub(crate) async fn topic(&self, name: &str, partitions: u32) -> Topic {
         Topic::create(&self.client, name, partitions).await
     }
+}
+
+/// A copy of the data of a gateway.
+pub(crate) struct Backup {
+    directory: TempDir,
+    database: Option<Database>,
 }
 
 impl Deref for Gateway {

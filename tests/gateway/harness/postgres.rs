@@ -35,10 +35,22 @@ impl Database {
                  postgres://user:password@127.0.0.1:5432/postgres, to one where databases can be made"
             )
         });
+        Self::create_from(server, "template1").await
+    }
+
+    /// Makes a copy of one that nobody is in.
+    pub(crate) async fn copy(&self) -> Self {
+        Self::create_from(self.server.clone(), &self.name).await
+    }
+
+    /// Puts what is in another, which nobody is in, in place of what is here.
+    pub(crate) async fn become_copy_of(&self, other: &Self) {
+        soon("a database", make(&self.server, &self.name, &other.name)).await;
+    }
+
+    async fn create_from(server: String, template: &str) -> Self {
         let name = format!("tidegate_gateway_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        // An earlier run with the same process id may have been killed.
-        soon("a database", execute(&server, &format!("drop database if exists {name} with (force)"))).await;
-        soon("a database", execute(&server, &format!("create database {name}"))).await;
+        soon("a database", make(&server, &name, template)).await;
         Self { server, name }
     }
 
@@ -62,6 +74,12 @@ impl Drop for Database {
             eprintln!("{} could not be dropped", self.name);
         }
     }
+}
+
+/// Makes a database, in place of one of that name: an earlier run with the same process id may have been killed.
+async fn make(server: &str, name: &str, template: &str) {
+    execute(server, &format!("drop database if exists {name} with (force)")).await;
+    execute(server, &format!("create database {name} template {template}")).await;
 }
 
 async fn execute(server: &str, sql: &str) {
