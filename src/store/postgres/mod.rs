@@ -1,6 +1,7 @@
 //! The store on PostgreSQL: any number of nodes on one database. A connection of its own appends, a pool does the rest.
 
 mod append;
+mod bounds;
 mod cluster;
 mod connect;
 mod database;
@@ -58,9 +59,9 @@ use crate::store::group_contract::Stepped;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use crate::store::options::PostgresUrl;
+use bounds::reading;
+use bounds::writing;
 use database::Postgres;
-use database::reading;
-use database::writing;
 
 /// Opens the database that `url` names.
 pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Arc<dyn Store>, OpenError> {

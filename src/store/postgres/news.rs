@@ -22,7 +22,7 @@ use crate::model::topic::TopicId;
 use crate::signal::Signal;
 use crate::store::cluster_contract::News;
 use crate::store::error::StoreError;
-use crate::store::postgres::database::reading;
+use crate::store::postgres::bounds::reading;
 use crate::store::postgres::error::read_error;
 
 /// The channel of all nodes on one database.

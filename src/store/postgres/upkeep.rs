@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::store::error::StoreError;
+use crate::store::postgres::bounds::writing;
 use crate::store::postgres::database::Postgres;
-use crate::store::postgres::database::writing;
 use crate::store::postgres::error::write_error;
 
 /// How often.
