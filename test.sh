@@ -28,6 +28,8 @@ say "lints"
 cargo clippy --locked --all-targets -- -D warnings
 
 say "tests"
+# They wait for disks and clocks more than they compute; and each gateway takes some of the database's connections.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 cargo test --locked --all-targets
 
 say "documentation"
