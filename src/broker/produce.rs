@@ -104,6 +104,8 @@ impl Broker {
     pub async fn produce(&self, request: &Produce<'_>) -> Result<Produced, Error> {
         for _ in 0..DELETIONS_MAX {
             match self.submit(request).await?.committed().await {
+                // Another node deleted it. By now there may be a new one; if not, the next turn knows that it is gone.
+                Err(Error::UnknownTopic(name)) if self.store().is_shared() => self.reload_topic(&name).await?,
                 // It was deleted between the look and the commit. Who may make topics gets a new one.
                 Err(Error::UnknownTopic(_)) if request.create && self.options().auto_create_topics => {}
                 outcome => return outcome,
