@@ -20,7 +20,8 @@ if [ ! -x /usr/sbin/nginx ]; then
     service nginx stop >/dev/null 2>&1 || true
 fi
 
-# The store's behaviour suite runs on PostgreSQL as well: a private one, gone when this script ends.
+# The store's behaviour suite and the black-box suite run on PostgreSQL as well: a private one, gone when this script
+# ends.
 . scripts/postgres.sh
 if [ -z "${TEST_POSTGRES_URL:-}" ]; then
     say "starting a private PostgreSQL"
@@ -35,6 +36,8 @@ say "lints"
 cargo clippy --locked --all-targets -- -D warnings
 
 say "tests"
+# They wait for disks and clocks more than they compute; and each gateway takes some of the database's connections.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 cargo test --locked --all-targets
 
 say "documentation"

@@ -35,7 +35,7 @@ free_port() {
 }
 
 start_postgres() {
-    local programs port
+    local programs
     programs=$(postgres_programs) || true
     if [ -z "$programs" ]; then
         apt-get update -q && apt-get install -qy --no-install-recommends postgresql
@@ -47,11 +47,22 @@ start_postgres() {
     if [ "$(id -u)" -eq 0 ]; then chown "$POSTGRES_TEST_USER" "$POSTGRES_DIR"; fi
     as_postgres "$programs/initdb" --pgdata "$POSTGRES_DIR/data" --username tidegate --auth trust --encoding UTF8 \
         --locale C >"$POSTGRES_DIR.log" || { cat "$POSTGRES_DIR.log" >&2; return 1; }
-    port=$(free_port)
-    as_postgres "$programs/pg_ctl" --pgdata "$POSTGRES_DIR/data" --log "$POSTGRES_DIR/log" --silent --wait \
-        --options "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$POSTGRES_DIR" start >/dev/null
-    TEST_POSTGRES_URL="postgres://tidegate@127.0.0.1:$port/postgres"
+    POSTGRES_PORT=$(free_port)
+    run_postgres
+    TEST_POSTGRES_URL="postgres://tidegate@127.0.0.1:$POSTGRES_PORT/postgres"
     export TEST_POSTGRES_URL
+}
+
+# Starts the server where it was. Many gateways are tested at once, with several connections each.
+run_postgres() {
+    as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --log "$POSTGRES_DIR/log" --silent --wait \
+        --options "-p $POSTGRES_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$POSTGRES_DIR \
+            -c max_connections=400" start >/dev/null
+}
+
+# Ends it as a crash would: its clients are told nothing, and the next start recovers from the log.
+crash_postgres() {
+    as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --mode immediate --silent stop
 }
 
 stop_postgres() {

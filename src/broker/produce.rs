@@ -41,6 +41,14 @@ pub struct Produce<'a> {
     pub idempotency: Option<ProduceKey>,
 }
 
+impl Produce<'_> {
+    /// Whether a record names a partition of its `topic`-th topic that this many do not hold.
+    fn names_beyond(&self, topic: usize, partition_count: u32) -> bool {
+        let of_it = self.records.iter().filter(|record| record.topic == topic);
+        of_it.filter_map(|record| record.partition).any(|partition| partition >= partition_count)
+    }
+}
+
 /// An idempotency key with what must be equal in a retry, both as digests.
 #[derive(Debug, Clone, Copy)]
 pub struct ProduceKey {
@@ -96,6 +104,8 @@ impl Broker {
     pub async fn produce(&self, request: &Produce<'_>) -> Result<Produced, Error> {
         for _ in 0..DELETIONS_MAX {
             match self.submit(request).await?.committed().await {
+                // Another node deleted it. By now there may be a new one; if not, the next turn knows that it is gone.
+                Err(Error::UnknownTopic(name)) if self.store().is_shared() => self.reload_topic(&name).await?,
                 // It was deleted between the look and the commit. Who may make topics gets a new one.
                 Err(Error::UnknownTopic(_)) if request.create && self.options().auto_create_topics => {}
                 outcome => return outcome,
@@ -142,8 +152,14 @@ impl Broker {
     async fn topics_to_write(&self, request: &Produce<'_>) -> Result<(Vec<Arc<KnownTopic>>, Vec<TopicName>), Error> {
         let create = request.create && self.options().auto_create_topics;
         let mut known = Vec::with_capacity(request.topics.len());
-        for name in &request.topics {
-            let found = self.catalog().find(name).await?;
+        for (index, name) in request.topics.iter().enumerate() {
+            let mut found = self.catalog().find(name).await?;
+            let is_beyond = |known: &Arc<KnownTopic>| request.names_beyond(index, known.topic.config.partition_count);
+            if self.store().is_shared() && found.as_ref().is_some_and(is_beyond) {
+                // Before a partition is denied the database is asked: another node may just have added it.
+                self.reload_topic(name).await?;
+                found = self.catalog().find(name).await?;
+            }
             if found.is_none() && !create {
                 return Err(Error::UnknownTopic(name.clone()));
             }

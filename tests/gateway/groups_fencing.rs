@@ -15,6 +15,7 @@ use crate::harness::member::committed;
 use crate::harness::member::describe;
 use crate::harness::member::settle;
 use crate::harness::on_each_backend;
+use crate::harness::on_sqlite;
 use crate::harness::topic::Topic;
 use crate::harness::wait::eventually;
 
@@ -27,6 +28,9 @@ on_each_backend!(
     a_spare_member_gets_the_partitions_of_a_dead_one_in_time,
     a_restart_keeps_owners_epochs_and_offsets,
     a_crash_keeps_owners_epochs_and_offsets,
+);
+
+on_sqlite!("where nodes share a database, leases run on while one of them is away":
     leases_run_their_full_length_from_the_start_of_the_node,
 );
 

@@ -1,7 +1,8 @@
 //! The gateway as a stranger sees it: the real binary in a process of its own, spoken to over plain HTTP.
 //!
-//! Nothing here knows the inside. Each test has its own gateway and data directory, waits for conditions instead of
-//! sleeping, and is named by the sentence that it proves. One file a subject; the tools are in `harness`.
+//! Nothing here knows the inside. Each test has its own gateway and data directory, and on PostgreSQL a database of its
+//! own, waits for conditions instead of sleeping, and is named by the sentence that it proves. One file a subject; the
+//! tools are in `harness`.
 
 mod harness;
 
@@ -31,6 +32,7 @@ mod long_poll;
 mod ndjson;
 mod nginx_front;
 mod openapi;
+mod outage;
 mod partitioning;
 mod positions;
 mod problems;
@@ -46,4 +48,7 @@ mod slow_readers;
 mod sse;
 mod sse_resume;
 mod topics;
+mod two_nodes;
+mod two_nodes_groups;
+mod two_nodes_writing;
 mod values;

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::harness::Backend;
 use crate::harness::gateway::Gateway;
 use crate::harness::on_each_backend;
+use crate::harness::on_sqlite;
 use crate::harness::topic::Topic;
 use crate::harness::topic::next_link;
 use crate::harness::wait::eventually;
@@ -16,6 +17,9 @@ on_each_backend!(
     a_gap_in_one_of_several_partitions_is_told_by_its_place,
     retention_by_size_keeps_the_newest_batches,
     retention_by_age_counts_from_the_append,
+);
+
+on_sqlite!("it is about the size of SQLite's file":
     freed_space_is_used_again,
 );
 

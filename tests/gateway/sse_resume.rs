@@ -19,8 +19,8 @@ on_each_backend!(
     an_id_is_a_cursor_and_a_cursor_an_id,
     an_empty_or_malformed_id_is_refused,
     a_foreign_id_is_refused,
-    an_id_in_the_future_is_refused,
     an_id_of_a_former_topic_is_410,
+    an_id_in_the_future_is_refused,
 );
 
 async fn open(client: &Client, path: &str, id: Option<&str>) -> EventStream {
@@ -199,12 +199,12 @@ async fn an_id_in_the_future_is_refused(backend: Backend) {
     let topic = gateway.topic("orders", 1).await;
     topic.count(0, 0..5).await;
     gateway.stop().await;
-    let backup = gateway.back_up();
+    let backup = gateway.back_up().await;
     gateway.start_again().await;
     topic.count(0, 5..10).await;
     let ahead = topic.read("").await.cursor;
     gateway.stop().await;
-    gateway.restore(&backup);
+    gateway.restore(&backup).await;
     gateway.start_again().await;
 
     // The log is shorter than the reader remembers: that must be told, and never waited out.

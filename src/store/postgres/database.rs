@@ -1,7 +1,6 @@
-//! The connections of one node, and how long a call may take.
+//! The connections of one node.
 
 use std::fs::File;
-use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::pool::PoolConnection;
@@ -13,9 +12,6 @@ use crate::store::error::StoreError;
 use crate::store::postgres::error::read_error;
 use crate::store::postgres::lane::Lane;
 use crate::store::postgres::news::Herald;
-
-/// How long a look beside a flush may take.
-pub(super) const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// One node's view of the database. It remembers nothing that another node could change.
 #[derive(Debug)]

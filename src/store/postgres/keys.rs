@@ -15,7 +15,7 @@ use crate::store::contract::Refused;
 use crate::store::contract::Replay;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
-use crate::store::postgres::database::LOOK_MAX;
+use crate::store::postgres::bounds::LOOK_MAX;
 use crate::store::postgres::error::read_error;
 use crate::store::postgres::error::write_error;
 use crate::store::postgres::lane::Lane;

@@ -1,7 +1,7 @@
 //! The store on PostgreSQL: any number of nodes on one database. A connection of its own appends, a pool does the rest.
 
 mod append;
-mod bounded;
+mod bounds;
 mod cluster;
 mod connect;
 mod database;
@@ -59,8 +59,8 @@ use crate::store::group_contract::Stepped;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use crate::store::options::PostgresUrl;
-use bounded::reading;
-use bounded::writing;
+use bounds::reading;
+use bounds::writing;
 use database::Postgres;
 
 /// Opens the database that `url` names.

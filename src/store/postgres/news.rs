@@ -22,7 +22,7 @@ use crate::model::topic::TopicId;
 use crate::signal::Signal;
 use crate::store::cluster_contract::News;
 use crate::store::error::StoreError;
-use crate::store::postgres::bounded::reading;
+use crate::store::postgres::bounds::reading;
 use crate::store::postgres::error::read_error;
 
 /// The channel of all nodes on one database.
@@ -103,8 +103,12 @@ impl Herald {
         }
     }
 
+    /// Closes the connections. The one that listens may be left here by someone who does not come for more.
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        // Closed from this moment on: whoever listens is told, and nobody begins to.
+        let closed = self.pool.close();
+        self.listener.lock().await.take();
+        closed.await;
     }
 
     async fn tell(&self, payload: &str) -> Result<(), StoreError> {

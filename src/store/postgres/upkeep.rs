@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::store::error::StoreError;
-use crate::store::postgres::bounded::writing;
+use crate::store::postgres::bounds::writing;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::error::write_error;
 

@@ -9,9 +9,6 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
-use sqlx::AssertSqlSafe;
-use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 
 use crate::harness::Backend;
@@ -30,20 +27,17 @@ const PORTS_TRIED: usize = 5;
 
 /// The nodes and their front. All ends with the value.
 pub(crate) struct Cluster {
-    // In this order: the front before its nodes, the nodes before their database.
+    // In this order: the front before its nodes, the second before the first, which has the database.
     front: Nginx,
     pub(crate) nodes: [Gateway; 2],
-    _database: Database,
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let database = Database::create().await;
-        let flags = ["--database-url", &database.url];
-        // Whichever comes first applies the migrations, the other waits.
-        let (one, two) = tokio::join!(Gateway::with(Backend::Sqlite, &flags), Gateway::with(Backend::Sqlite, &flags));
+        let one = Gateway::start(Backend::Postgres).await;
+        let two = one.second_node().await;
         let front = Nginx::start([one.address(), two.address()]).await;
-        Self { front, nodes: [one, two], _database: database }
+        Self { front, nodes: [two, one] }
     }
 
     /// Where the front listens.
@@ -150,51 +144,4 @@ impl Drop for Nginx {
             eprintln!("--- nginx ---\n{}", fs::read_to_string(self.errors()).unwrap_or_default());
         }
     }
-}
-
-/// A database of the server in `TEST_POSTGRES_URL`, dropped with the value.
-struct Database {
-    name: String,
-    url: String,
-}
-
-impl Database {
-    async fn create() -> Self {
-        let name = format!("tidegate_front_{:016x}", fastrand::u64(..));
-        execute(format!("create database {name}")).await;
-        let server = server();
-        let (server, query) = server.split_once('?').unwrap_or((&server, ""));
-        let (server, _) = server.rsplit_once('/').expect("TEST_POSTGRES_URL names a database");
-        let url = format!("{server}/{name}?{query}");
-        Self { name, url }
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let name = self.name.clone();
-        // Not on the test's own runtime, which is about to end.
-        let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(execute(format!("drop database {name} with (force)")));
-        });
-        if dropped.join().is_err() {
-            eprintln!("the database {} is still there", self.name);
-        }
-    }
-}
-
-fn server() -> String {
-    std::env::var("TEST_POSTGRES_URL").unwrap_or_else(|_| {
-        panic!(
-            "this test needs a PostgreSQL: run ./test.sh, which starts one, or set TEST_POSTGRES_URL, such as \
-             postgres://user:password@127.0.0.1:5432/postgres, to one where databases can be made"
-        )
-    })
-}
-
-async fn execute(sql: String) {
-    let options: PgConnectOptions = server().parse().expect("TEST_POSTGRES_URL is a URL");
-    let mut connection = options.connect().await.expect("TEST_POSTGRES_URL answers");
-    sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut connection).await.expect(&sql);
 }

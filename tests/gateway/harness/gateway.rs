@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::harness::Backend;
 use crate::harness::client::Client;
+use crate::harness::postgres::Database;
 use crate::harness::topic::Topic;
 use crate::harness::wait::eventually;
 use crate::harness::wait::soon;
@@ -28,12 +29,17 @@ use crate::harness::wait::soon;
 /// What the binary prints on standard output once it is ready, before its address.
 const READY: &str = "listening on http://";
 
-/// A running gateway with a data directory of its own; both end with the value.
+/// Connections of one gateway to PostgreSQL beside those that each has: few, since many gateways run at once.
+const READERS: &str = "2";
+
+/// A running gateway with a data directory of its own, and on PostgreSQL a database of its own; all end with the value.
 pub(crate) struct Gateway {
     flags: Vec<String>,
     directory: TempDir,
     process: Process,
     client: Client,
+    /// Behind the process: it is dropped after it.
+    database: Option<Arc<Database>>,
 }
 
 impl Gateway {
@@ -44,13 +50,49 @@ impl Gateway {
 
     /// Starts a gateway with `flags` on an empty data directory.
     pub(crate) async fn with(backend: Backend, flags: &[&str]) -> Self {
+        let mut flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        match backend {
+            Backend::Sqlite => Self::spawn(flags, None).await,
+            Backend::Postgres => {
+                let database = Database::create().await;
+                flags.extend(on_postgres(&database.url()));
+                Self::spawn(flags, Some(Arc::new(database))).await
+            }
+        }
+    }
+
+    /// Starts a gateway on an empty PostgreSQL database that is the caller's.
+    pub(crate) async fn on(database_url: &str) -> Self {
+        Self::spawn(on_postgres(database_url).into(), None).await
+    }
+
+    /// Starts another node with the same flags on the same PostgreSQL database.
+    pub(crate) async fn second_node(&self) -> Self {
+        let database = self.database.as_ref().expect("SQLite has one node");
+        Self::spawn(self.flags.clone(), Some(Arc::clone(database))).await
+    }
+
+    async fn spawn(flags: Vec<String>, database: Option<Arc<Database>>) -> Self {
         let directory = tempfile::tempdir().expect("the temporary directory is writable");
-        let flags: Vec<String> = match backend {
-            Backend::Sqlite => flags.iter().map(ToString::to_string).collect(),
-        };
         let mut process = Process::spawn(&data_dir(&directory), &flags);
         let client = Client::new(process.address().await);
-        Self { flags, directory, process, client }
+        Self { flags, directory, process, client, database }
+    }
+
+    /// Stops the process as a debugger or a full machine would: it keeps all it has, and does nothing.
+    pub(crate) fn pause(&self) {
+        self.process.signal("STOP");
+    }
+
+    /// Lets a paused process go on.
+    pub(crate) fn resume(&self) {
+        self.process.signal("CONT");
+    }
+
+    /// Runs a second process on the same data directory until it ends by itself.
+    pub(crate) async fn twin(&self) -> (ExitStatus, String) {
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        run_to_its_end(&self.data_dir(), &flags).await
     }
 
     /// The data directory of the process.
@@ -110,16 +152,23 @@ impl Gateway {
     }
 
     /// Copies the data of a stopped gateway.
-    pub(crate) fn back_up(&self) -> TempDir {
-        let backup = tempfile::tempdir().expect("the temporary directory is writable");
-        copy(&self.data_dir(), &backup.path().join("data"));
-        backup
+    pub(crate) async fn back_up(&self) -> Backup {
+        let directory = tempfile::tempdir().expect("the temporary directory is writable");
+        copy(&self.data_dir(), &data_dir(&directory));
+        let database = match &self.database {
+            Some(database) => Some(database.copy().await),
+            None => None,
+        };
+        Backup { directory, database }
     }
 
     /// Puts a copy back in place of the data of a stopped gateway.
-    pub(crate) fn restore(&self, backup: &TempDir) {
+    pub(crate) async fn restore(&self, backup: &Backup) {
         std::fs::remove_dir_all(self.data_dir()).expect("the data directory is ours");
-        copy(&backup.path().join("data"), &self.data_dir());
+        copy(&data_dir(&backup.directory), &self.data_dir());
+        if let (Some(database), Some(copy)) = (&self.database, &backup.database) {
+            database.become_copy_of(copy).await;
+        }
     }
 
     /// A client of its own, to be handed to a task.
@@ -131,6 +180,12 @@ impl Gateway {
     pub(crate) async fn topic(&self, name: &str, partitions: u32) -> Topic {
         Topic::create(&self.client, name, partitions).await
     }
+}
+
+/// A copy of the data of a gateway.
+pub(crate) struct Backup {
+    directory: TempDir,
+    database: Option<Database>,
 }
 
 impl Deref for Gateway {
@@ -148,6 +203,11 @@ pub(crate) async fn run_to_its_end(data_dir: &Path, flags: &[&str]) -> (ExitStat
     let status = process.ended().await;
     let stderr = process.drained_stderr();
     (status, stderr)
+}
+
+/// The flags of a gateway on PostgreSQL.
+fn on_postgres(database_url: &str) -> [String; 4] {
+    ["--database-url", database_url, "--readers", READERS].map(str::to_owned)
 }
 
 fn copy(from: &Path, to: &Path) {

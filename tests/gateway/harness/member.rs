@@ -86,6 +86,11 @@ impl Member {
         format!("/v1/groups/{}/members/{}{tail}", self.group, self.name)
     }
 
+    /// The same member, which from now on speaks to another node.
+    pub(crate) fn turn_to(&mut self, client: &Client) {
+        self.client = client.clone();
+    }
+
     /// One poll with this body, whatever comes of it; the member stays where it is.
     pub(crate) async fn send(&self, body: &Value) -> Answer {
         self.client.post(&self.path("/poll")).json(body).send().await

@@ -11,6 +11,8 @@ use crate::model::topic::PartitionId;
 use crate::model::topic::Retention;
 use crate::model::topic::TopicConfig;
 use crate::store::Options;
+use crate::store::cluster_contract::ClusterStore;
+use crate::store::cluster_contract::News;
 use crate::store::conformance::bench::run;
 use crate::store::conformance::bench::values;
 use crate::store::contract::Creation;
@@ -18,6 +20,7 @@ use crate::store::contract::Idempotency;
 use crate::store::contract::LogStore;
 use crate::store::contract::Refused;
 use crate::store::contract::TopicStore;
+use crate::store::contract::Upkeep;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
 use crate::store::group_contract::Changed;
@@ -299,4 +302,39 @@ async fn a_flush_of_very_many_partitions_is_one_of_many_milliseconds() {
     let all = store.all_bounds(topic.id).await.expect("asked");
     assert_eq!(all.len(), 2 * 4096 + 2048);
     assert_eq!(all[3000].1.high_watermark, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_closes_while_nobody_takes_what_it_hears() {
+    let (_directory, options, place, store) = fresh().await;
+    let other = second(&place, &options).await;
+    topic(&store, "orders").await;
+    let heard = async {
+        let tells = async {
+            // It may not listen yet: told again until it is heard.
+            loop {
+                other.herald.topic("orders".parse().expect("a name"));
+                tokio::select! {
+                    () = other.herald.tell_forever() => {}
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
+                }
+            }
+        };
+        tokio::select! {
+            news = async {
+                loop {
+                    let news = store.news().await.expect("heard");
+                    if !news.is_empty() {
+                        break news;
+                    }
+                }
+            } => news,
+            () = tells => unreachable!("it tells for ever"),
+        }
+    };
+    let news = timeout(PATIENCE, heard).await.expect("what is told is heard");
+    assert!(matches!(&news[..], [News::Topic(_), ..]), "{news:?}");
+    timeout(Duration::from_secs(5), store.close()).await.expect("the connection that listens holds nobody up");
+    assert!(store.news().await.is_err(), "it is closed");
+    other.close().await;
 }

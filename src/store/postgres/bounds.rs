@@ -10,6 +10,9 @@ use crate::store::error::StoreError;
 /// network, that says nothing any more.
 const CALL_MAX: Duration = Duration::from_millis(4_500);
 
+/// How long a look beside a flush may take.
+pub(super) const LOOK_MAX: Duration = Duration::from_secs(2);
+
 /// Bounds a call that writes nothing. Whatever it leaves behind on its connection is seen to when that is given back.
 pub(super) async fn reading<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let silent = || StoreError::Unavailable("it does not answer".into());
