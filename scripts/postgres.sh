@@ -35,7 +35,7 @@ free_port() {
 }
 
 start_postgres() {
-    local programs port
+    local programs
     programs=$(postgres_programs) || true
     if [ -z "$programs" ]; then
         apt-get update -q && apt-get install -qy --no-install-recommends postgresql
@@ -47,11 +47,30 @@ start_postgres() {
     if [ "$(id -u)" -eq 0 ]; then chown "$POSTGRES_TEST_USER" "$POSTGRES_DIR"; fi
     as_postgres "$programs/initdb" --pgdata "$POSTGRES_DIR/data" --username tidegate --auth trust --encoding UTF8 \
         --locale C >"$POSTGRES_DIR.log" || { cat "$POSTGRES_DIR.log" >&2; return 1; }
-    port=$(free_port)
-    as_postgres "$programs/pg_ctl" --pgdata "$POSTGRES_DIR/data" --log "$POSTGRES_DIR/log" --silent --wait \
-        --options "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories=$POSTGRES_DIR" start >/dev/null
-    TEST_POSTGRES_URL="postgres://tidegate@127.0.0.1:$port/postgres"
+    POSTGRES_PORT=$(free_port)
+    run_postgres
+    TEST_POSTGRES_URL="postgres://tidegate@127.0.0.1:$POSTGRES_PORT/postgres"
     export TEST_POSTGRES_URL
+}
+
+# Runs the server on the directory that there is, and waits until it takes connections.
+run_postgres() {
+    as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --log "$POSTGRES_DIR/log" --silent --wait \
+        --options "-p $POSTGRES_PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories=$POSTGRES_DIR" \
+        start >/dev/null
+}
+
+# Ends all processes of the server with kill -9.
+crash_postgres() {
+    local main child
+    main=$(head -n 1 "$POSTGRES_DIR/data/postmaster.pid")
+    # Stopped first, so that it starts no other child meanwhile.
+    kill -STOP "$main"
+    # Who ends meanwhile is no failure: neither of reading what it is, nor of ending it.
+    for child in $(awk -v main="$main" '$4 == main { print $1 }' /proc/[0-9]*/stat 2>/dev/null || true); do
+        kill -KILL "$child" 2>/dev/null || true
+    done
+    kill -KILL "$main"
 }
 
 stop_postgres() {
