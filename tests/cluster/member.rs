@@ -116,7 +116,6 @@ impl Work {
                 self.write(sent, epoch, Told::Fine { confirms, held, read });
             }
             Said::Fenced => self.fenced(sent, &reply.body),
-            // The same again, at any node.
             _ => {}
         }
     }
@@ -128,10 +127,16 @@ impl Work {
         assert_eq!(reply.said, Said::Fine, "a member that is well may leave");
     }
 
+    /// A call that hands in what was read. Where the answer is lost, the same is to be sent again, to any node.
     async fn post(&mut self, path: &str, body: &Value, wait: Duration) -> (u64, Reply) {
         let node = self.clients.any(&mut self.random);
         let request = self.clients.request(node, Method::POST, path).json(body);
-        (now_ms(), self.clients.call(node, Call::Group, wait, request).await)
+        let sent = now_ms();
+        let reply = self.clients.call(node, Call::Group, wait, request).await;
+        if let (Said::Unknown | Said::Broken, Some((_, epoch))) = (reply.said, &self.run) {
+            self.write(sent, *epoch, Told::Lost);
+        }
+        (sent, reply)
     }
 
     fn fenced(&mut self, sent: u64, problem: &Value) {

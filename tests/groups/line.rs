@@ -27,7 +27,9 @@ pub(crate) enum Said {
         /// What it reads with this answer.
         read: Vec<Span>,
     },
-    /// The run is over, and nothing of what it handed in is kept.
+    /// Nothing: everything that the run had read before was handed in, and whether it is committed was not learned.
+    Lost,
+    /// The run is over, and nothing of what it handed in with this call is kept.
     Fenced {
         /// The code of the problem.
         code: String,
