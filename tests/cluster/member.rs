@@ -127,13 +127,14 @@ impl Work {
         assert_eq!(reply.said, Said::Fine, "a member that is well may leave");
     }
 
-    /// A call that hands in what was read. Where the answer is lost, the same is to be sent again, to any node.
+    /// A call that hands in what was read. Where it is refused for now or the answer is lost, the same is to be sent again,
+    /// to any node. A poll commits first and reads then: where it says that the database is away, the commit may be done.
     async fn post(&mut self, path: &str, body: &Value, wait: Duration) -> (u64, Reply) {
         let node = self.clients.any(&mut self.random);
         let request = self.clients.request(node, Method::POST, path).json(body);
         let sent = now_ms();
         let reply = self.clients.call(node, Call::Group, wait, request).await;
-        if let (Said::Unknown | Said::Broken, Some((_, epoch))) = (reply.said, &self.run) {
+        if let (Said::Away | Said::Unknown | Said::Broken, Some((_, epoch))) = (reply.said, &self.run) {
             self.write(sent, *epoch, Told::Lost);
         }
         (sent, reply)
