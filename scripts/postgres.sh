@@ -65,6 +65,19 @@ crash_postgres() {
     as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --mode immediate --silent stop
 }
 
+# Ends all processes of the server with kill -9.
+kill_postgres() {
+    local main child
+    main=$(head -n 1 "$POSTGRES_DIR/data/postmaster.pid")
+    # Stopped first, so that it starts no other child meanwhile.
+    kill -STOP "$main"
+    # Who ends meanwhile is no failure: neither of reading what it is, nor of ending it.
+    for child in $(awk -v main="$main" '$4 == main { print $1 }' /proc/[0-9]*/stat 2>/dev/null || true); do
+        kill -KILL "$child" 2>/dev/null || true
+    done
+    kill -KILL "$main"
+}
+
 stop_postgres() {
     if [ -n "${POSTGRES_DIR:-}" ] && [ -d "$POSTGRES_DIR" ]; then
         as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --mode immediate --silent stop || true

@@ -21,6 +21,7 @@ use crate::harness::wait::eventually;
 
 on_each_backend!(
     a_take_over_fences_the_former_run,
+    a_poll_whose_run_ends_while_it_waits_still_tells_of_its_commit,
     a_member_whose_partition_was_claimed_is_fenced_in_every_call,
     a_fenced_member_begins_anew_and_reads_on,
     a_lease_that_ran_out_unclaimed_is_taken_up_again,
@@ -90,6 +91,25 @@ async fn a_take_over_fences_the_former_run(backend: Backend) {
     fenced(&leave, "stale_epoch");
     assert_eq!(committed(&gateway, "g", "orders", 0).await.unwrap_or(0), 0, "nothing of it was kept");
     assert_eq!(member.poll().await.offsets(), [5, 6, 7, 8, 9], "the new run did not notice");
+    assert_eq!(committed(&gateway, "g", "orders", 0).await, Some(5));
+}
+
+async fn a_poll_whose_run_ends_while_it_waits_still_tells_of_its_commit(backend: Backend) {
+    let gateway = Gateway::start(backend).await;
+    let orders = gateway.topic("orders", 1).await;
+    orders.count(0, 0..5).await;
+    let mut member = member(&gateway, "m", 60_000);
+    assert_eq!(member.begin().await.offsets(), [0, 1, 2, 3, 4]);
+    let mut former = member.clone();
+    let take_over = async {
+        let is_committed = async || (committed(&gateway, "g", "orders", 0).await == Some(5)).then_some(());
+        eventually("the poll commits and waits", is_committed).await;
+        member.begin().await;
+        orders.count(0, 5..6).await;
+    };
+    let (poll, ()) = tokio::join!(former.poll_with(json!({ "wait_ms": 20_000 })), take_over);
+    assert_eq!(poll.offsets(), [0; 0], "its run is over");
+    fenced(&former.try_poll(json!({})).await, "stale_epoch");
     assert_eq!(committed(&gateway, "g", "orders", 0).await, Some(5));
 }
 

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::GROUP;
 use crate::TOPIC;
-use crate::log::Line;
-use crate::log::Said;
-use crate::log::now_ms;
-use crate::log::spans;
+use crate::line::Line;
+use crate::line::Said;
+use crate::line::now_ms;
+use crate::line::spans;
 use crate::node::client;
 
 /// The member's name.

@@ -7,6 +7,7 @@
 
 mod browser;
 mod check;
+mod line;
 mod log;
 mod member;
 mod node;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::check::Trouble;
 use crate::check::Witness;
-use crate::log::now_ms;
+use crate::line::now_ms;
 use crate::member::ORDERS;
 use crate::member::Orders;
 use crate::member::Worker;
@@ -138,6 +139,7 @@ impl Crew {
         let witness = |(orders, killed): &(Orders, bool)| Witness {
             label: label(orders),
             killed: *killed,
+            is_steady: false,
             lines: log::read(&orders.log),
         };
         self.ended.iter().map(witness).collect()
@@ -197,7 +199,7 @@ async fn nothing_is_skipped_while_members_come_and_go_and_crash() {
     let mut witnesses = crew.retire().await;
     stop.cancel();
     let lines = page.await.expect("the page goes on to its end");
-    witnesses.push(Witness { label: browser::NAME.to_owned(), killed: false, lines });
+    witnesses.push(Witness { label: browser::NAME.to_owned(), killed: false, is_steady: true, lines });
 
     let ends = node.high_watermarks().await;
     assert_eq!((ends.len(), ends.iter().sum::<usize>()), (PARTITIONS, records));

@@ -22,11 +22,11 @@ use serde_json::json;
 
 use crate::GROUP;
 use crate::TOPIC;
+use crate::line::Line;
+use crate::line::Said;
+use crate::line::now_ms;
+use crate::line::spans;
 use crate::log;
-use crate::log::Line;
-use crate::log::Said;
-use crate::log::now_ms;
-use crate::log::spans;
 use crate::node::DEADLINE;
 use crate::node::client;
 

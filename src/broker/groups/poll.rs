@@ -62,6 +62,7 @@ impl Broker {
             None => self.begin_member(&group, &member, terms, from).await?,
             Some(cursor) => self.resume_member(&group, &member, cursor, terms, from).await?,
         };
+        let has_committed = commit && known.is_some();
         let commit = if commit { Commit::Cursor(session.returned()) } else { Commit::Nothing };
         session.step(commit, Urgency::Now).await?;
         session.refresh().await?;
@@ -95,7 +96,12 @@ impl Broker {
                     quiet
                 }
             };
-            session.step(Commit::Nothing, urgency).await?;
+            match session.step(Commit::Nothing, urgency).await {
+                Ok(()) => {}
+                // What it handed in is committed, and a refusal would say that it is not. The next poll hears of this.
+                Err(_) if has_committed => return Ok(Polled { session, page, reader }),
+                Err(error) => return Err(error),
+            }
             last |= known != session.assigned();
         }
     }
