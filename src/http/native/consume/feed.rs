@@ -16,6 +16,7 @@ use crate::broker::read::Start;
 use crate::broker::reader::PageLimit;
 use crate::broker::reader::Reader;
 use crate::http::kit::fanout::Ring;
+use crate::http::native::consume::frames::DATABASE_AWAY;
 use crate::http::native::consume::frames::Ending;
 use crate::http::native::consume::frames::StreamFormat;
 use crate::http::native::consume::pulse::Pulse;
@@ -155,6 +156,7 @@ impl Feeds {
         loop {
             pulse.lower();
             records.lower();
+            let mut away = false;
             let page = match reader.refresh().await {
                 Ok(grown) => {
                     if grown {
@@ -179,13 +181,16 @@ impl Feeds {
                     feed.publish(format.gaps(&gaps, &position), position.clone());
                     continue;
                 }
+                // Streams stay open, and go on when it is back.
+                Err(Error::DatabaseUnavailable) => away = true,
                 Err(error) => return Ending::Failed(error),
             }
             if self.inner.draining.is_cancelled() {
                 return Ending::Draining;
             }
             tokio::select! {
-                () = records.raised() => {}
+                () = records.raised(), if !away => {}
+                () = tokio::time::sleep(DATABASE_AWAY), if away => {}
                 () = pulse.raised() => {
                     if self.close_if_unused(selection, feed) {
                         return Ending::Draining;

@@ -2,6 +2,7 @@
 //! NDJSON lines.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderName;
@@ -26,6 +27,9 @@ const RETRY_MS: u32 = 2_000;
 
 /// The same when this node shuts down: at random, so that not all come back at once.
 const RETRY_AT_SHUTDOWN_MS: std::ops::RangeInclusive<u32> = 1_000..=5_000;
+
+/// How long a stream waits before it asks a database again that does not answer.
+pub const DATABASE_AWAY: Duration = Duration::from_millis(500);
 
 /// How an endless answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

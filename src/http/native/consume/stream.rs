@@ -14,6 +14,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use http_body::Body;
 use http_body::Frame;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -26,6 +27,7 @@ use crate::http::kit::fanout::Follower;
 use crate::http::kit::fanout::Next;
 use crate::http::native::consume::feed::Feed;
 use crate::http::native::consume::feed::Selection;
+use crate::http::native::consume::frames::DATABASE_AWAY;
 use crate::http::native::consume::frames::Ending;
 use crate::http::native::consume::frames::StreamFormat;
 use crate::http::native::consume::pulse::Pulse;
@@ -106,7 +108,13 @@ impl Subscriber {
         let request = selection.request(Start::Cursor(position.clone()));
         let feed = self.feed.as_ref().map(|(feed, _)| Arc::clone(feed));
         State::Reading(Box::pin(async move {
-            match shared.broker.reader(request).await {
+            let opened = loop {
+                match shared.broker.reader(request.clone()).await {
+                    Err(Error::DatabaseUnavailable) if !shared.draining.is_cancelled() => sleep(DATABASE_AWAY).await,
+                    opened => break opened,
+                }
+            };
+            match opened {
                 Ok(reader) => match feed {
                     Some(feed) => catch_up(shared, Box::new(reader), feed, format).await,
                     None => go_alone(shared, Box::new(reader), format).await,
@@ -191,9 +199,11 @@ async fn catch_up(shared: Arc<Streams>, mut reader: Box<Reader>, feed: Arc<Feed>
                 Ok(true) => {}
                 Ok(false) if feed.has_ended() => return Step::Join(follower, head),
                 Ok(false) => feed.changed(&mut follower).await,
+                Err(Error::DatabaseUnavailable) => return wait(reader, format).await,
                 Err(error) => return Step::End(Ending::Failed(error)),
             },
             Err(Error::OffsetExpired { .. }) => return skip(reader, format),
+            Err(Error::DatabaseUnavailable) => return wait(reader, format).await,
             Err(error) => return Step::End(Ending::Failed(error)),
         }
     }
@@ -212,6 +222,7 @@ async fn go_alone(shared: Arc<Streams>, mut reader: Box<Reader>, format: StreamF
         match reader.refresh().await {
             Ok(true) => reader.wake(&records),
             Ok(false) => {}
+            Err(Error::DatabaseUnavailable) => return wait(reader, format).await,
             Err(error) => return Step::End(Ending::Failed(error)),
         }
         let mut position = reader.cursor().clone();
@@ -222,6 +233,7 @@ async fn go_alone(shared: Arc<Streams>, mut reader: Box<Reader>, format: StreamF
             Ok(page) if page.full => continue,
             Ok(_) => {}
             Err(Error::OffsetExpired { .. }) => return skip(reader, format),
+            Err(Error::DatabaseUnavailable) => return wait(reader, format).await,
             Err(error) => return Step::End(Ending::Failed(error)),
         }
         tokio::select! {
@@ -236,6 +248,14 @@ async fn go_alone(shared: Arc<Streams>, mut reader: Box<Reader>, format: StreamF
             }
         }
     }
+}
+
+/// Goes on in a while from where it is: streams stay open while the database is away, with signs of life.
+async fn wait(reader: Box<Reader>, format: StreamFormat) -> Step {
+    sleep(DATABASE_AWAY).await;
+    let mut position = reader.cursor().clone();
+    position.turn = 0;
+    Step::Send(format.heartbeat(&position), reader)
 }
 
 fn skip(mut reader: Box<Reader>, format: StreamFormat) -> Step {

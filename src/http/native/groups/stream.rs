@@ -11,6 +11,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
+use tokio::time::sleep;
 use utoipa::IntoParams;
 use utoipa::openapi::schema::Array;
 use utoipa_axum::router::OpenApiRouter;
@@ -30,6 +31,7 @@ use crate::http::kit::path::MemberPath;
 use crate::http::kit::problem::Problem;
 use crate::http::native::consume::docs::RecordAnswer;
 use crate::http::native::consume::docs::topic_names;
+use crate::http::native::consume::frames::DATABASE_AWAY;
 use crate::http::native::consume::frames::Ending;
 use crate::http::native::consume::frames::StreamFormat;
 use crate::http::native::consume::frames::stream_head;
@@ -328,6 +330,10 @@ impl Subscriber {
                     let gaps = self.session.skip_gaps();
                     return Ok(Some(StreamFormat::Sse.gaps(&gaps, self.session.cursor())));
                 }
+                Err(Error::DatabaseUnavailable) => {
+                    sleep(DATABASE_AWAY).await;
+                    return Ok(Some(StreamFormat::Sse.heartbeat(self.session.cursor())));
+                }
                 Err(error) => return Err(Ending::Failed(error)),
             }
             let records = Arc::clone(self.session.records());
@@ -350,7 +356,13 @@ impl Subscriber {
     }
 
     async fn step(&mut self, commit: Commit) -> Result<(), Ending> {
-        self.session.step(commit, Urgency::Now).await.map_err(Ending::Failed)
+        loop {
+            match self.session.step(commit.clone(), Urgency::Now).await {
+                // The stream stays open, and goes on when it is back.
+                Err(Error::DatabaseUnavailable) if !self.streams.draining.is_cancelled() => sleep(DATABASE_AWAY).await,
+                done => return done.map_err(Ending::Failed),
+            }
+        }
     }
 
     fn assignment(&mut self) -> Bytes {
