@@ -84,7 +84,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::TooManyMembers`], [`Error::TooManyGroupPartitions`]; errors of the store.
-    pub(super) async fn begin_member(
+    pub async fn begin_member(
         &self,
         group: &GroupName,
         member: &MemberName,
