@@ -65,7 +65,7 @@ impl Broker {
 
     /// Wakes those of the members that wait here for whom another node left something to do.
     pub(super) async fn wake_members(&self, waiting: Vec<(GroupName, MemberName)>) -> Result<(), Error> {
-        if waiting.is_empty() || !self.store().is_shared() {
+        if waiting.is_empty() {
             return Ok(());
         }
         for (group, member) in self.store().members_to_wake(&waiting).await? {

@@ -7,6 +7,6 @@ pub mod membership;
 pub mod offsets;
 pub mod poll;
 pub mod presence;
-mod refusal;
 pub mod session;
 pub(super) mod slots;
+mod steps;

@@ -82,7 +82,7 @@ impl Broker {
             return self.commit(group, member, epoch, Commit::Offsets(named), None).await;
         }
         // Whoever may not commit at all is told that first.
-        let stepped = self.take_step(group, member, epoch, Commit::Nothing, None).await?;
+        let stepped = self.take_step(step(group, member, epoch, Commit::Nothing, None), Urgency::Now).await?;
         if !beyond.is_empty() {
             return Err(Error::OffsetOutOfRange(beyond));
         }
@@ -94,26 +94,7 @@ impl Broker {
     /// # Errors
     /// [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`], [`Error::LeaseLost`].
     pub async fn heartbeat(&self, group: &GroupName, member: &MemberName, epoch: u64) -> Result<u64, Error> {
-        Ok(self.take_step(group, member, epoch, Commit::Nothing, None).await?.lease_ms)
-    }
-
-    async fn take_step(
-        &self,
-        group: &GroupName,
-        member: &MemberName,
-        epoch: u64,
-        commit: Commit,
-        hand_over: Option<Vec<Position>>,
-    ) -> Result<Stepped, Error> {
-        let step = Step { group: group.clone(), member: member.clone(), epoch, commit, hand_over };
-        let stepped = match self.groups().step(step, Urgency::Now).await {
-            Ok(stepped) => stepped,
-            Err(error) => return Err(self.not_stepped(group, member, error).await),
-        };
-        if stepped.was_lapsed {
-            self.look(group).await?;
-        }
-        Ok(stepped)
+        Ok(self.take_step(step(group, member, epoch, Commit::Nothing, None), Urgency::Now).await?.lease_ms)
     }
 
     async fn commit(
@@ -124,13 +105,17 @@ impl Broker {
         commit: Commit,
         hand_over: Option<Vec<Position>>,
     ) -> Result<Vec<NamedPartition>, Error> {
-        let stepped = self.take_step(group, member, epoch, commit, hand_over).await?;
+        let stepped = self.take_step(step(group, member, epoch, commit, hand_over), Urgency::Now).await?;
         if stepped.committed.iter().any(GroupPartition::is_leaving) || stepped.committed.len() >= CROWDED {
             // A stream of this member may let go of it now, or has room for others in its cursor.
             self.groups().wake(group, std::slice::from_ref(member));
         }
         self.named(stepped.committed).await
     }
+}
+
+fn step(group: &GroupName, member: &MemberName, epoch: u64, commit: Commit, hand_over: Option<Vec<Position>>) -> Step {
+    Step { group: group.clone(), member: member.clone(), epoch, commit, hand_over }
 }
 
 /// The refusal of offsets that retention has passed; its cursor commits behind the gap.

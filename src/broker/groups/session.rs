@@ -269,10 +269,6 @@ impl Session {
         };
         self.changes.lower();
         let mut stepped = self.take_step(commit, returned.clone(), urgency).await?;
-        if stepped.was_lapsed {
-            // Others may have run out meanwhile, whom nobody took over while nobody lived.
-            self.broker.look(&self.group).await?;
-        }
         self.lease_ms = stepped.lease_ms;
         let begins = self.hold(&stepped).await?;
         if !begins.is_empty() {
@@ -295,10 +291,7 @@ impl Session {
     ) -> Result<Stepped, Error> {
         let (group, member) = (self.group.clone(), self.member.clone());
         let step = Step { group, member, epoch: self.cursor.epoch, commit, hand_over: Some(returned) };
-        match self.broker.groups().step(step, urgency).await {
-            Ok(stepped) => Ok(stepped),
-            Err(error) => Err(self.broker.not_stepped(&self.group, &self.member, error).await),
-        }
+        self.broker.take_step(step, urgency).await
     }
 
     /// Takes note of what the rows say it holds. Returns where the group begins in partitions where that is open.

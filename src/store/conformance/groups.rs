@@ -46,7 +46,7 @@ pub(super) fn run(member: &str, epoch: u64, lease_ms: u64) -> MemberRun {
 }
 
 /// A change of nothing, to be filled in.
-pub(super) fn change_of(group: &Group) -> GroupChange {
+pub(in crate::store) fn change_of(group: &Group) -> GroupChange {
     GroupChange {
         group: group.id,
         version: group.version,

@@ -5,6 +5,7 @@ use crate::model::group::Subscription;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::model::topic::PartitionId;
+use crate::store::conformance::groups::change_of;
 use crate::store::contract::Upkeep;
 use crate::store::error::StoreError;
 use crate::store::group_contract::Changed;
@@ -37,24 +38,11 @@ fn step(epoch: u64) -> Step {
     Step { group: g(), member: a(), epoch, commit: Commit::Nothing, hand_over: Some(vec![]) }
 }
 
-fn nothing(group: &Group) -> GroupChange {
-    GroupChange {
-        group: group.id,
-        version: group.version,
-        strategy: group.strategy,
-        runs: vec![],
-        left: vec![],
-        lapsed: vec![],
-        overdue: vec![],
-        assigned: vec![],
-    }
-}
-
 /// The group `g`, whose member `a` (epoch 1) holds that partition.
 async fn held(store: &Sqlite, id: PartitionId) -> Group {
     let group = store.create_group(&g()).await.expect("made");
     let run = MemberRun { name: a(), epoch: 1, subscription: Subscription::Prefix(String::new()), lease_ms: 600_000 };
-    let change = GroupChange { runs: vec![run], assigned: vec![(id, Some(a()))], ..nothing(&group) };
+    let change = GroupChange { runs: vec![run], assigned: vec![(id, Some(a()))], ..change_of(&group) };
     assert_eq!(store.change_group(change).await.expect("asked"), Changed::Done);
     assert!(matches!(&store.step(vec![step(1)]).await.expect("taken")[..], [Ok(done)] if done.held.len() == 1));
     store.group(&g()).await.expect("read").expect("there is one")
@@ -130,7 +118,7 @@ async fn what_changes_nothing_is_not_written() {
     let written = || log.metadata().expect("there is one").len();
     let before = written();
     assert!(store.step(vec![step(2), step(3)]).await.expect("taken").iter().all(Result::is_err));
-    let conflict = GroupChange { version: 0, ..nothing(&group) };
+    let conflict = GroupChange { version: 0, ..change_of(&group) };
     assert_eq!(store.change_group(conflict).await.expect("asked"), Changed::Conflict);
     store.create_group(&g()).await.expect("there is one");
     store.reset_offsets(&g(), &[Reset { partition: here, next_offset: 1 }], false).await.expect("asked");
@@ -183,7 +171,7 @@ async fn after_an_io_error_of_a_group_nothing_is_written_any_more() {
         break_files(&store, &options).await;
         let first = match call {
             0 => store.step(vec![step(1)]).await.map(drop),
-            1 => store.change_group(nothing(&group)).await.map(drop),
+            1 => store.change_group(change_of(&group)).await.map(drop),
             2 => store.create_group(&"new".parse().expect("a name")).await.map(drop),
             3 => store.reset_offsets(&g(), &[Reset { partition: here, next_offset: 1 }], true).await.map(drop),
             4 => store.delete_group(&g(), true).await.map(drop),
@@ -203,7 +191,7 @@ async fn leases_run_anew_after_a_start() {
     let here = partition(&store, "t").await;
     let group = held(&store, here).await;
     // It is to be let go of, and has a lease all the same.
-    let change = GroupChange { assigned: vec![(here, None)], ..nothing(&group) };
+    let change = GroupChange { assigned: vec![(here, None)], ..change_of(&group) };
     assert_eq!(store.change_group(change).await.expect("asked"), Changed::Done);
     let before = store.group(&g()).await.expect("read").expect("there is one");
     store.close().await;

@@ -1,22 +1,38 @@
-//! From what a group's rows refuse to what a caller is told.
+//! A member's step, and what its caller is told if the group's rows refuse it.
 
 use crate::broker::error::Error;
 use crate::broker::error::NamedPartition;
 use crate::broker::handle::Broker;
 use crate::groups::StepError;
+use crate::groups::Urgency;
 use crate::model::group::GroupPartition;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
+use crate::store::group_contract::Step;
 use crate::store::group_contract::StepRefused;
+use crate::store::group_contract::Stepped;
 
 impl Broker {
+    /// Takes a step of a member.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`], [`Error::LeaseLost`],
+    /// [`Error::OffsetRegression`]; errors of the store.
+    pub(super) async fn take_step(&self, step: Step, urgency: Urgency) -> Result<Stepped, Error> {
+        let (group, member) = (step.group.clone(), step.member.clone());
+        let stepped = match self.groups().step(step, urgency).await {
+            Ok(stepped) => stepped,
+            Err(error) => return Err(self.not_stepped(&group, &member, error).await),
+        };
+        if stepped.was_lapsed {
+            // Others may have run out meanwhile, whom nobody took over while nobody lived.
+            self.look(&group).await?;
+        }
+        Ok(stepped)
+    }
+
     /// What a member is told whose step was not taken.
-    pub(in crate::broker) async fn not_stepped(
-        &self,
-        group: &GroupName,
-        member: &MemberName,
-        error: StepError,
-    ) -> Error {
+    async fn not_stepped(&self, group: &GroupName, member: &MemberName, error: StepError) -> Error {
         let refused = match error {
             StepError::Refused(refused) => refused,
             StepError::Store(error) => return error.into(),
