@@ -120,8 +120,11 @@ async fn lapsed_and_heir(gateway: &Gateway) -> (Member, Member) {
     assert_eq!(late.begin().await.offsets(), [0, 1, 2, 3, 4]);
     assert_eq!(late.poll_with(json!({ "max_records": 5 })).await.offsets(), [5, 6, 7, 8, 9]);
     let mut heir = member(gateway, "heir", 60_000);
-    let offsets: Vec<_> = heir.hold(1).await.iter().map(|record| record.offset).collect();
-    assert_eq!(offsets.first(), Some(&5), "it goes on at what is committed: {offsets:?}");
+    let mut records = heir.hold(1).await;
+    // How many come at once depends on whether the lease was over before its first call: that one asks for a few only.
+    records.append(&mut heir.take(15 - records.len()).await);
+    let offsets: Vec<_> = records.iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, Vec::from_iter(5..20), "it goes on at what is committed");
     (late, heir)
 }
 
