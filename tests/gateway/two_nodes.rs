@@ -29,6 +29,7 @@ on_postgres!(
     a_topic_made_anew_on_one_node_is_another_on_the_other,
     records_trimmed_on_one_node_are_gone_from_the_other,
     a_node_outlives_the_end_of_the_other,
+    whichever_node_is_paused_the_other_keeps_the_logs_short,
 );
 
 /// Far less than the waits asked for, so that a missed wake-up is seen, and far more than a wake-up takes.
@@ -293,5 +294,24 @@ async fn a_node_outlives_the_end_of_the_other(backend: Backend) {
             history.assert_dense().assert_holds(&acknowledged).assert_no_value_twice();
             assert_eq!(history.len(), acknowledged.len());
         }
+    }
+}
+
+async fn whichever_node_is_paused_the_other_keeps_the_logs_short(backend: Backend) {
+    let (a, b) = two_nodes(backend).await;
+    let newest = json!({ "partition_count": 1, "retention_bytes": 0 });
+    a.put("/v1/topics/orders").json(&newest).send().await.is(201);
+    for (round, [paused, at_work]) in (1..).zip([[&a, &b], [&b, &a]]) {
+        // With all its connections to the database.
+        paused.pause();
+        let topic = Topic::named(at_work, "orders");
+        topic.count(0, 2 * round..2 * round + 1).await;
+        let last = topic.count(0, 2 * round + 1..2 * round + 2).await[0].offset;
+        eventually("only the newest batch is kept", async || {
+            let start = topic.describe().await["partitions"][0]["log_start_offset"].as_u64();
+            (start == Some(last)).then_some(())
+        })
+        .await;
+        paused.resume();
     }
 }
