@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use anyhow::Context;
 use anyhow::Result;
@@ -67,7 +66,6 @@ pub(crate) async fn retention(bench: &mut Bench) -> Result<()> {
     let (mut highest, mut last) = (Sizes::default(), Sizes::default());
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let start = Instant::now();
     let mut turning = std::pin::pin!(load(node.address, &requests, CONNECTIONS, until(&requests, wanted)));
     let come_and_go = loop {
         tokio::select! {
@@ -75,17 +73,6 @@ pub(crate) async fn retention(bench: &mut Bench) -> Result<()> {
             _ = looks.tick() => {}
         }
         last = Sizes::now(&mut look).await?;
-        if std::env::var_os("LIMITS_CURVE").is_some() {
-            println!(
-                "{:7.2} s: {:6.0} MB came, {:6.0} MB kept, {:6.0} MB on disk, {:.3}; others {:.2} MB",
-                start.elapsed().as_secs_f64(),
-                last.came / 1e6,
-                last.kept / 1e6,
-                last.batches / 1e6,
-                last.ratio(),
-                last.others / 1e6,
-            );
-        }
         // Before, nothing has gone yet.
         if last.came > keep && (highest.came == 0.0 || last.ratio() > highest.ratio()) {
             highest = last;

@@ -91,7 +91,10 @@ declare
     now_ms constant bigint := tidegate_now();
 begin
     update sweeps set node = by_node, held_until = now_ms + for_ms
-    where id = 1 and (node = by_node or held_until <= now_ms);
+    where id = 1 and (
+        node = by_node or held_until <= now_ms
+        or held_until > now_ms + for_ms -- the clock was set back
+    );
     return case when found then now_ms end;
 end
 $$;

@@ -5,7 +5,6 @@ use serde_json::json;
 use crate::harness::Backend;
 use crate::harness::gateway::Gateway;
 use crate::harness::on_each_backend;
-use crate::harness::on_postgres;
 use crate::harness::on_sqlite;
 use crate::harness::topic::Topic;
 use crate::harness::topic::next_link;
@@ -19,8 +18,6 @@ on_each_backend!(
     retention_by_size_keeps_the_newest_batches,
     retention_by_age_counts_from_the_append,
 );
-
-on_postgres!(age_is_told_by_the_clock_of_the_database,);
 
 on_sqlite!("it is about the size of SQLite's file":
     freed_space_is_used_again,
@@ -153,34 +150,6 @@ async fn retention_by_age_counts_from_the_append(backend: Backend) {
     eventually("it is read no more", async || topic.read("").await.records.is_empty().then_some(())).await;
     assert_eq!(topic.high_watermark(0).await, 1);
     assert_eq!(other.read("").await.records.len(), 1, "a record is as old as its append, whatever it says of itself");
-}
-
-async fn age_is_told_by_the_clock_of_the_database(backend: Backend) {
-    let gateway = Gateway::start(backend).await;
-    // As on a server whose clock is two hours behind that of the node.
-    let clock = async |behind_ms: u64| {
-        let sql = format!(
-            "create or replace function tidegate_now() returns bigint language sql volatile as
-             $$ select floor(extract(epoch from clock_timestamp()) * 1000)::bigint - {behind_ms} $$"
-        );
-        gateway.sql(&sql).await;
-    };
-    clock(7_200_000).await;
-    let hour = json!({ "partition_count": 1, "retention_ms": 3_600_000 });
-    gateway.put("/v1/topics/young").json(&hour).send().await.is(201);
-    let young = Topic::named(&gateway, "young");
-    young.count(0, 0..1).await;
-    // Partitions are swept in the order of their making: once the other has been, so has the first.
-    let none = json!({ "partition_count": 1, "retention_bytes": 0 });
-    gateway.put("/v1/topics/swept").json(&none).send().await.is(201);
-    let swept = Topic::named(&gateway, "swept");
-    swept.count(0, 0..1).await;
-    swept.count(0, 1..2).await;
-    log_start_moved(&swept).await;
-    assert_eq!(young.read("").await.records.len(), 1, "by the clock of its append it is young");
-
-    clock(0).await;
-    assert_eq!(log_start_moved(&young).await, 1, "two hours later");
 }
 
 async fn freed_space_is_used_again(backend: Backend) {

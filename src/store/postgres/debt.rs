@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::signal::Signal;
 
 /// Less is not worth a vacuum.
-const BYTES_MIN: u64 = 16 << 20;
+const BYTES_MIN: u64 = 8 << 20;
 
 /// Bytes that this node has deleted since the last vacuum.
 #[derive(Debug, Default)]
