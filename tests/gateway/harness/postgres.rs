@@ -126,11 +126,6 @@ impl Server {
         server
     }
 
-    /// Does something in it.
-    pub(crate) async fn sql(&self, sql: &str) {
-        soon("the database does as it is told", execute(&self.url(), sql)).await;
-    }
-
     /// What `--database-url` says.
     pub(crate) fn url(&self) -> &str {
         &self.url
