@@ -1,16 +1,19 @@
 //! The project's own benchmark: each figure of the gateway BESIDE its limit, measured in the same run, on the same
 //! machine, with the same load generator, in turns. A figure alone says little here: disks and neighbours vary by ten.
 //!
-//! `cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]`; `--help` says more.
+//! `cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH] [--database-url URL]`;
+//! `--help` says more.
 //! Never part of a test: `cargo test --all-targets` runs it without `--bench`, and then it measures nothing.
 
 mod catchup;
 mod client;
+mod cluster;
 mod conditions;
 mod data;
 mod fanout;
 mod groups;
 mod member;
+mod postgres;
 mod process;
 mod produce;
 mod reference;
@@ -41,7 +44,7 @@ use crate::report::median;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HELP: &str = "\
-cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]
+cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH] [--database-url URL]
 
   produce      one 100-byte record per POST, 64 and 256 connections   | a bare axum handler
   lone         the same, one at a time                                | one fdatasync of 4 KiB
@@ -52,12 +55,15 @@ cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]
   partitions   100,000 partitions, 1,000 of them active               | 1,000 partitions
   restart      from exec to listening with 1 GiB kept                 | with nothing kept
   groups       members at rest, joining, polling, taking over         | plain readers; the lease
+  cluster      one node and two on PostgreSQL: small, large, SSE      | pgbench, same server; one node
 
   --seconds N    length of a turn (3); each side has three, in alternation
   --limits       measure only the limits
-  --binary PATH  measure another build of the gateway";
+  --binary PATH  measure another build of the gateway
+  --database-url URL  for `cluster`: a PostgreSQL where databases may be made and dropped";
 
-const ALL: [&str; 9] = ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups"];
+const ALL: [&str; 10] =
+    ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups", "cluster"];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -91,6 +97,7 @@ async fn run(options: &[&str]) -> Result<()> {
     let mut what = Vec::new();
     let mut seconds = 3;
     let mut binary = Some(PathBuf::from(env!("CARGO_BIN_EXE_tidegate")));
+    let mut database_url = None;
     let mut options = options.iter();
     while let Some(&option) = options.next() {
         match option {
@@ -101,16 +108,19 @@ async fn run(options: &[&str]) -> Result<()> {
             "--seconds" => seconds = options.next().context("--seconds N")?.parse().context("--seconds")?,
             "--limits" => binary = None,
             "--binary" => binary = Some(options.next().context("--binary PATH")?.into()),
+            "--database-url" => database_url = Some(options.next().context("--database-url URL")?.to_string()),
             name if ALL.contains(&name) => what.push(name),
             other => bail!("`{other}` is nothing to measure\n\n{HELP}"),
         }
     }
     if what.is_empty() {
         what = ALL.to_vec();
+        // The one that needs more than this program can start by itself.
+        what.retain(|name| *name != "cluster" || database_url.is_some());
     }
     // In the target folder, because the system's folder for temporary files is often not on a disk.
     let folder = tempfile::Builder::new().prefix("limits-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let mut bench = Bench { seconds, binary, conditions: Vec::new(), folder };
+    let mut bench = Bench { seconds, binary, database_url, conditions: Vec::new(), folder };
     report::print_head(bench.folder());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Dropping the measurements ends their processes and removes their files.
@@ -139,7 +149,8 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
                 "memory" => fanout::memory(bench).await,
                 "partitions" => scale::partitions(bench).await,
                 "restart" => scale::restart(bench).await,
-                _ => groups::groups(bench).await,
+                "groups" => groups::groups(bench).await,
+                _ => cluster::cluster(bench).await,
             }
         };
         let outcome = tokio::time::timeout(patience, scenario).await;
@@ -157,6 +168,8 @@ struct Bench {
     seconds: u64,
     /// None: only the limits are measured.
     binary: Option<PathBuf>,
+    /// A PostgreSQL server, if there is one to measure on.
+    database_url: Option<String>,
     /// As it has been during the scenario.
     conditions: Vec<Conditions>,
     folder: TempDir,

@@ -17,7 +17,8 @@ use crate::store::postgres::news::Herald;
 #[derive(Debug)]
 pub(super) struct Postgres {
     /// What appends: while one commits, the next goes on. Which partition is in which does not matter: the order is that of
-    /// the locks on the partitions' rows, which every append takes in the same order.
+    /// the locks on the partitions' rows, which every append takes in the same order. (Those of one node are given nothing
+    /// to wait for each other.)
     pub(super) lanes: Vec<Mutex<Lane>>,
     /// All else.
     pub(super) pool: PgPool,
