@@ -24,7 +24,6 @@ use async_trait::async_trait;
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
 use crate::model::name::GroupName;
-use crate::model::name::MemberName;
 use crate::model::name::TopicName;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
@@ -36,6 +35,7 @@ use crate::model::topic::TopicId;
 use crate::store::cluster_contract::ChangedTopics;
 use crate::store::cluster_contract::ClusterStore;
 use crate::store::cluster_contract::News;
+use crate::store::cluster_contract::Waiting;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
 use crate::store::contract::Flushed;
@@ -266,12 +266,9 @@ impl ClusterStore for Postgres {
         reading(cluster::changed_topics(&mut connection, version, limit)).await
     }
 
-    async fn members_to_wake(
-        &self,
-        members: &[(GroupName, MemberName)],
-    ) -> Result<Vec<(GroupName, MemberName)>, StoreError> {
+    async fn members_to_wake(&self, waiting: &[Waiting]) -> Result<Vec<Waiting>, StoreError> {
         let mut connection = self.connection().await?;
-        reading(cluster::members_to_wake(&mut connection, members)).await
+        reading(cluster::members_to_wake(&mut connection, waiting)).await
     }
 }
 
