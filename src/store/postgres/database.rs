@@ -10,8 +10,10 @@ use tokio::sync::MutexGuard;
 
 use crate::store::error::StoreError;
 use crate::store::postgres::error::read_error;
+use crate::store::postgres::health::Health;
 use crate::store::postgres::lane::Lane;
 use crate::store::postgres::news::Herald;
+use crate::store::postgres::patience::Patience;
 
 /// One node's view of the database. It remembers nothing that another node could change.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) struct Postgres {
     pub(super) lanes: Vec<Mutex<Lane>>,
     /// All else.
     pub(super) pool: PgPool,
+    /// What calls on the pool have met.
+    pub(super) health: Health,
     /// What other nodes are told, and tell.
     pub(super) herald: Herald,
     pub(super) partitions_max: u64,
@@ -39,8 +43,20 @@ impl Postgres {
         self.lanes[fastrand::usize(..self.lanes.len())].lock().await
     }
 
-    /// A connection, as soon as one is free.
-    pub(super) async fn connection(&self) -> Result<PoolConnection<Driver>, StoreError> {
-        self.pool.acquire().await.map_err(read_error)
+    /// A connection, as soon as one is free, and how long the call that it is for may take.
+    pub(super) async fn connection(&self) -> Result<(PoolConnection<Driver>, Patience<'_>), StoreError> {
+        self.health.admit()?;
+        let patience = Patience::begin(&self.health);
+        match self.pool.acquire().await {
+            Ok(connection) => Ok((connection, patience)),
+            Err(error) => {
+                if matches!(error, sqlx::Error::PoolTimedOut) {
+                    self.health.silent()
+                } else {
+                    self.health.failed()
+                }
+                Err(read_error(error))
+            }
+        }
     }
 }
