@@ -13,10 +13,11 @@ use crate::client::Load;
 use crate::client::Until;
 use crate::client::load;
 use crate::data;
+use crate::database::Database;
 use crate::fanout::Summary;
 use crate::fanout::deliver;
-use crate::postgres::Database;
-use crate::postgres::Inserts;
+use crate::pgbench::Inserts;
+use crate::pgbench::Pgbench;
 use crate::process::Server;
 use crate::produce::PROBE;
 use crate::produce::create_topic;
@@ -39,14 +40,15 @@ pub(crate) async fn cluster(bench: &mut Bench) -> Result<()> {
         "needs --database-url, such as postgres://user:password@127.0.0.1:5432/postgres: a server where databases may be \
          made and dropped",
     )?;
-    let database = Database::create(&server)?;
-    small(bench, &database).await?;
-    batches(bench, &database).await?;
+    let database = Database::create(&server, "cluster")?;
+    let pgbench = Pgbench::prepare(&database)?;
+    small(bench, &database, &pgbench).await?;
+    batches(bench, &database, &pgbench).await?;
     streams(bench, &database).await
 }
 
 /// One small record per POST: to one node, to two nodes on the same partitions, to two nodes on a topic each.
-async fn small(bench: &mut Bench, database: &Database) -> Result<()> {
+async fn small(bench: &mut Bench, database: &Database, pgbench: &Pgbench<'_>) -> Result<()> {
     let row = data::small_row();
     let (mut plain, mut one, mut same, mut own) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let first = node(bench, database, "a").await?;
@@ -60,7 +62,7 @@ async fn small(bench: &mut Bench, database: &Database) -> Result<()> {
     let until = Until::Elapsed(Duration::from_secs(bench.seconds));
     for _ in 0..ROUNDS {
         bench.measure_conditions(PROBE)?;
-        plain.push(database.inserts(bench.folder(), &row, CONNECTIONS, bench.seconds).await?);
+        plain.push(pgbench.inserts(bench.folder(), &row, CONNECTIONS, bench.seconds).await?);
         let Some(first) = &first else { continue };
         one.push(load(first.address, &requests, CONNECTIONS, until).await?);
         let Some(second) = node(bench, database, "b").await? else { continue };
@@ -68,12 +70,12 @@ async fn small(bench: &mut Bench, database: &Database) -> Result<()> {
         same.push(both((first, &requests), (&second, &requests), until).await?);
         own.push(both((first, &requests), (&second, &others), until).await?);
     }
-    let pgbench = |figure: fn(&Inserts) -> f64| median(plain.iter().map(figure));
+    let of_them = |figure: fn(&Inserts) -> f64| median(plain.iter().map(figure));
     let rate = |turns: &[Load]| median(turns.iter().map(|it| it.requests_per_second));
-    let (of_one, of_pgbench) = (rate(&one), pgbench(|it| it.per_second));
+    let (of_one, of_pgbench) = (rate(&one), of_them(|it| it.per_second));
     let p50 = median(one.iter().map(|it| it.p50_ms));
     bench.row("cluster, one node, beside pgbench", "req/s", of_one, of_pgbench, Aim::RatioFrom(2.0));
-    bench.row("cluster, one node, p50, beside pgbench's mean", "ms", p50, pgbench(|it| it.mean_ms), Aim::None);
+    bench.row("cluster, one node, p50, beside pgbench's mean", "ms", p50, of_them(|it| it.mean_ms), Aim::None);
     bench.row("cluster, one node, p99", "ms", median(one.iter().map(|it| it.p99_ms)), None, Aim::None);
     bench.row("cluster, two nodes 32 + 32, beside one node", "req/s", rate(&same), of_one, Aim::None);
     bench.row("cluster, two nodes 32 + 32, beside pgbench", "req/s", rate(&same), of_pgbench, Aim::None);
@@ -83,7 +85,7 @@ async fn small(bench: &mut Bench, database: &Database) -> Result<()> {
 }
 
 /// 1,000 records of 1 KB per POST, beside pgbench with rows as long as our batch.
-async fn batches(bench: &mut Bench, database: &Database) -> Result<()> {
+async fn batches(bench: &mut Bench, database: &Database, pgbench: &Pgbench<'_>) -> Result<()> {
     let row = data::large_row();
     let requests = data::batch_posts("large");
     let first = node(bench, database, "a").await?;
@@ -94,7 +96,7 @@ async fn batches(bench: &mut Bench, database: &Database) -> Result<()> {
     bench.conditions.clear();
     for _ in 0..ROUNDS {
         bench.measure_conditions(PROBE)?;
-        let inserts = database.inserts(bench.folder(), &row, BATCH_CONNECTIONS, bench.seconds).await?;
+        let inserts = pgbench.inserts(bench.folder(), &row, BATCH_CONNECTIONS, bench.seconds).await?;
         plain.push(inserts.per_second * row.len() as f64 / 1e6);
         if let Some(first) = &first {
             let until = Until::Elapsed(Duration::from_secs(bench.seconds));

@@ -144,9 +144,14 @@ pub(crate) const BATCH: usize = 1_000;
 
 /// Posts of [`BATCH`] records of about 1 KB each: 24 different ones, about 25 MB in all.
 pub(crate) fn batch_posts(topic: &str) -> Arc<[Bytes]> {
+    order_posts(topic, 24, BATCH)
+}
+
+/// Posts of `records` records of about 1 KB each: `count` different ones.
+pub(crate) fn order_posts(topic: &str, count: usize, records: usize) -> Arc<[Bytes]> {
     let mut rng = Rng::with_seed(3);
-    posts(topic, 24, |body| {
-        for record in 0..BATCH {
+    posts(topic, count, |body| {
+        for record in 0..records {
             let _ = write!(body, r#"{}{{"key":"u-{}","value":"#, if record == 0 { "" } else { "," }, rng.u32(..90_000));
             large_value(body, &mut rng);
             body.push('}');

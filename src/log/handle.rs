@@ -1,6 +1,5 @@
 //! The logs' handle: append, read, trim. Cheap to clone; all clones are the same logs.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -45,8 +44,6 @@ struct Inner {
     inbox: Mutex<Option<mpsc::Sender<Append>>>,
     queue: Arc<Semaphore>,
     queue_bytes: usize,
-    /// Partitions whose log start was moved by hand: their batches go with the next sweep.
-    trimmed: Mutex<HashSet<PartitionId>>,
     /// Where other nodes write to the same logs.
     cluster: Option<Cluster>,
 }
@@ -67,7 +64,6 @@ impl Logs {
             inbox: Mutex::new(Some(inbox)),
             queue: Arc::new(Semaphore::new(queue_bytes)),
             queue_bytes,
-            trimmed: Mutex::default(),
             cluster,
         };
         Self { inner: Arc::new(inner) }
@@ -83,11 +79,6 @@ impl Logs {
 
     pub(super) fn shelf(&self) -> &Shelf {
         &self.inner.shelf
-    }
-
-    /// Whether the log start of a partition was moved since the last call.
-    pub(super) fn take_trimmed(&self, id: PartitionId) -> bool {
-        self.inner.trimmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 
     /// The partition of that number, which the topic must have.
@@ -183,7 +174,6 @@ impl Logs {
                 return Err(ReadError::Gone);
             }
             partition.move_start(start);
-            logs.inner.trimmed.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.id);
             let (id, incarnation) = (partition.id, partition.incarnation);
             tasks::blocking(move || logs.inner.segments.forget_below(id, incarnation, start)).await;
             Ok(start)

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio::sync::MutexGuard;
 
 use crate::store::error::StoreError;
+use crate::store::postgres::debt::Debt;
 use crate::store::postgres::error::read_error;
 use crate::store::postgres::health::Health;
 use crate::store::postgres::lane::Lane;
@@ -28,6 +29,10 @@ pub(super) struct Postgres {
     pub(super) health: Health,
     /// What other nodes are told, and tell.
     pub(super) herald: Herald,
+    /// Random: which of the nodes this is.
+    pub(super) number: i64,
+    /// What was deleted, and takes up space as before.
+    pub(super) debt: Debt,
     pub(super) partitions_max: u64,
     pub(super) idempotency_ms: u64,
     /// Keeps the data directory this process's own, until the store is closed.

@@ -5,6 +5,7 @@ mod bounds;
 mod cluster;
 mod connect;
 mod database;
+mod debt;
 mod error;
 mod groups;
 mod health;
@@ -15,8 +16,10 @@ mod open;
 mod patience;
 mod purge;
 mod read;
+mod sweep;
 mod topics;
 mod upkeep;
+mod vacuum;
 mod values;
 
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use crate::store::contract::Creation;
 use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::contract::SeekResult;
+use crate::store::contract::Stocked;
 use crate::store::contract::Store;
 use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
@@ -151,6 +155,11 @@ impl LogStore for Postgres {
         patience.writing(purge::advance_start(&mut connection, partition, to)).await
     }
 
+    async fn sweep_turn(&self) -> Result<Option<Millis>, StoreError> {
+        let (mut connection, patience) = self.connection().await?;
+        patience.writing(sweep::turn(&mut connection, self.number)).await
+    }
+
     async fn expired_until(
         &self,
         partition: PartitionId,
@@ -165,19 +174,23 @@ impl LogStore for Postgres {
         &self,
         after: Option<PartitionId>,
         limit: usize,
-    ) -> Result<Vec<PartitionId>, StoreError> {
+    ) -> Result<Vec<Stocked>, StoreError> {
         let (mut connection, patience) = self.connection().await?;
         patience.reading(read::partitions_with_batches(&mut connection, after, limit)).await
     }
 
     async fn purge(&self, partition: PartitionId, bytes_max: u64) -> Result<bool, StoreError> {
         let (mut connection, patience) = self.connection().await?;
-        patience.writing(purge::below_log_start(&mut connection, partition, bytes_max)).await
+        let purged = patience.writing(purge::below_log_start(&mut connection, partition, bytes_max)).await?;
+        self.debt.add(purged.bytes);
+        Ok(purged.more)
     }
 
     async fn purge_deleted_topics(&self, bytes_max: u64) -> Result<bool, StoreError> {
         let (mut connection, patience) = self.connection().await?;
-        patience.writing(purge::deleted_topics(&mut connection, bytes_max)).await
+        let purged = patience.writing(purge::deleted_topics(&mut connection, bytes_max)).await?;
+        self.debt.add(purged.bytes);
+        Ok(purged.more)
     }
 
     async fn purge_idempotency_keys(&self, before: Millis) -> Result<bool, StoreError> {
@@ -280,7 +293,7 @@ impl Upkeep for Postgres {
     }
 
     async fn run_upkeep(&self) {
-        tokio::join!(self.forget_lanes_forever(), self.herald.tell_forever());
+        tokio::join!(self.forget_lanes_forever(), self.vacuum_forever(), self.herald.tell_forever());
     }
 
     async fn close(&self) {

@@ -1,9 +1,10 @@
-//! What the store does by itself: it forgets the lanes of nodes that are long gone.
+//! What the store does by itself beside vacuuming: it forgets the lanes of nodes that are long gone.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::error::write_error;
@@ -32,6 +33,9 @@ impl Postgres {
     }
 
     async fn forget_lanes(&self) -> Result<(), StoreError> {
+        if self.sweep_turn().await?.is_none() {
+            return Ok(()); // another node does
+        }
         let (mut connection, patience) = self.connection().await?;
         let forget = sqlx::query("delete from lanes where touched_at < tidegate_now() - $1").bind(LANE_KEPT_MS);
         patience.writing(async { forget.execute(&mut *connection).await.map(drop).map_err(write_error) }).await

@@ -54,6 +54,11 @@ impl Database {
         Self { server, name }
     }
 
+    /// Does something in it.
+    pub(crate) async fn sql(&self, sql: &str) {
+        soon("the database does as it is told", execute(&self.url(), sql)).await;
+    }
+
     /// What `--database-url` says.
     pub(crate) fn url(&self) -> String {
         let (server, query) = self.server.split_once('?').unwrap_or((&self.server, ""));
