@@ -24,8 +24,11 @@ const AT_ONCE: usize = 3;
 /// How often each of them is to be refused.
 const REFUSALS: usize = 3;
 
+/// Makes a call.
+type Make = fn(&Client) -> Call;
+
 /// Every kind of call that asks the database, however it gets there.
-const CALLS: [(&str, fn(&Client) -> Call); 14] = [
+const CALLS: [(&str, Make); 14] = [
     ("produce", |client| client.post("/v1/topics/orders/values").body("v")),
     ("produce with a key", |client| {
         client
@@ -47,7 +50,7 @@ const CALLS: [(&str, fn(&Client) -> Call); 14] = [
     ("be ready", |client| client.get("/readyz")),
 ];
 
-async fn be_refused(client: Client, name: &'static str, call: fn(&Client) -> Call) {
+async fn be_refused(client: Client, name: &'static str, call: Make) {
     for _ in 0..REFUSALS {
         let begun = Instant::now();
         let answer = call(&client).send().await;
