@@ -111,6 +111,13 @@ pub(crate) fn single_posts(topic: &str) -> Arc<[Bytes]> {
     })
 }
 
+/// The value of one record of [`single_posts`].
+pub(crate) fn small_row() -> String {
+    let mut value = String::new();
+    small_value(&mut value, &mut Rng::with_seed(1));
+    value
+}
+
 /// Posts of one small record each, over the first `active` partitions at random.
 pub(crate) fn single_posts_over(topic: &str, active: u32) -> Arc<[Bytes]> {
     let mut rng = Rng::with_seed(2);
@@ -150,6 +157,13 @@ pub(crate) fn order_posts(topic: &str, count: usize, records: usize) -> Arc<[Byt
             body.push('}');
         }
     })
+}
+
+/// The values of as many records as a request of [`batch_posts`] has, one behind the other.
+pub(crate) fn large_row() -> String {
+    let (mut rng, mut values) = (Rng::with_seed(3), String::new());
+    (0..BATCH).for_each(|_| large_value(&mut values, &mut rng));
+    values
 }
 
 /// One post with a small record for each of the partitions `0..count`.

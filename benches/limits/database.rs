@@ -1,19 +1,24 @@
-//! Databases of a PostgreSQL that somebody else runs: one is made for each run, looked into while it is measured, and
-//! dropped.
+//! A database of a run's own on a PostgreSQL that somebody else runs: looked into while it is measured, and dropped.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
 
 use anyhow::Context;
 use anyhow::Result;
-use sqlx::AssertSqlSafe;
+use anyhow::ensure;
 use sqlx::ConnectOptions;
-use sqlx::Connection;
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 
-/// A database of one's own on that server.
+/// A database that is dropped with its handle, whoever is connected to it.
 pub(crate) struct Database {
-    server: PgConnectOptions,
+    /// Where the programs of PostgreSQL are.
+    pub(crate) programs: PathBuf,
+    server: String,
     name: String,
-    /// Where it is, for a node.
+    /// Where it is.
     pub(crate) url: String,
 }
 
@@ -38,33 +43,34 @@ const SIZES: &str = "
     from partitions";
 
 impl Database {
-    /// Makes one named after `what` on the server that `url` leads to.
-    pub(crate) async fn create(url: &str, what: &str) -> Result<Self> {
-        let server: PgConnectOptions = url.parse().context("--database-url")?;
-        let name = format!("tidegate_limits_{}_{what}", std::process::id());
-        let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    /// Makes an empty one, named after `what`, on the server that `server` names a database of.
+    pub(crate) fn create(server: &str, what: &str) -> Result<Self> {
+        let programs = programs().context("pgbench and psql are not installed")?;
+        let (address, query) = server.split_once('?').unwrap_or((server, ""));
         let (address, _) = address.rsplit_once('/').context("--database-url names no database")?;
-        let database = Self { url: format!("{address}/{name}?{query}"), server, name };
-        database.tell_server("create database").await?;
-        Ok(database)
+        let name = format!("tidegate_limits_{}_{what}", std::process::id());
+        psql(&programs, server, &format!("create database {name}"))?;
+        Ok(Self { url: format!("{address}/{name}?{query}"), programs, server: server.to_owned(), name })
     }
 
-    /// Drops it, whoever is connected to it.
-    pub(crate) async fn drop_it(self) -> Result<()> {
-        self.tell_server("drop database").await
-    }
-
-    async fn tell_server(&self, command: &str) -> Result<()> {
-        let mut connection = self.server.clone().disable_statement_logging().connect().await.context("connect")?;
-        let force = if command.starts_with("drop") { " with (force)" } else { "" };
-        let sql = format!("{command} {}{force}", self.name);
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.with_context(|| command.to_owned())?;
-        Ok(connection.close().await?)
+    /// Statements of its own.
+    pub(crate) fn run(&self, sql: &str) -> Result<()> {
+        psql(&self.programs, &self.url, sql)
     }
 
     /// A connection to look into it.
     pub(crate) async fn look(&self) -> Result<PgConnection> {
-        Ok(self.server.clone().database(&self.name).disable_statement_logging().connect().await?)
+        let options: PgConnectOptions = self.url.parse().context("--database-url")?;
+        Ok(options.disable_statement_logging().connect().await?)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let dropped = psql(&self.programs, &self.server, &format!("drop database {} with (force)", self.name));
+        if let Err(problem) = dropped {
+            eprintln!("the database {} is left: {problem:#}", self.name);
+        }
     }
 }
 
@@ -79,4 +85,23 @@ impl Sizes {
     pub(crate) fn ratio(&self) -> f64 {
         self.batches / self.kept
     }
+}
+
+fn psql(programs: &Path, url: &str, sql: &str) -> Result<()> {
+    let mut command = Command::new(programs.join("psql"));
+    command.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--command", sql, url]);
+    let status = command.stdin(Stdio::null()).status().context("start psql")?;
+    ensure!(status.success(), "psql failed: {status}");
+    Ok(())
+}
+
+/// Where the programs of PostgreSQL are: Debian keeps those of a server out of the path.
+fn programs() -> Option<PathBuf> {
+    let in_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let folders: Vec<PathBuf> = in_path;
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
+    let mut of_debian: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    of_debian.sort();
+    let has_both = |folder: &PathBuf| ["pgbench", "psql"].iter().all(|program| folder.join(program).exists());
+    folders.into_iter().chain(of_debian.into_iter().rev()).find(has_both)
 }

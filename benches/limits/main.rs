@@ -6,12 +6,14 @@
 
 mod catchup;
 mod client;
+mod cluster;
 mod conditions;
 mod data;
 mod database;
 mod fanout;
 mod groups;
 mod member;
+mod pgbench;
 mod process;
 mod produce;
 mod reference;
@@ -54,6 +56,7 @@ cargo bench --bench limits -- [WHAT...] [OPTIONS]
   partitions   100,000 partitions, 1,000 of them active               | 1,000 partitions
   restart      from exec to listening with 1 GiB kept                 | with nothing kept
   groups       members at rest, joining, polling, taking over         | plain readers; the lease
+  cluster      one node and two on PostgreSQL: small, large, SSE      | pgbench, same server; one node
   retention    size on disk in PostgreSQL while records come and go   | what is kept of them
                (only when asked for by name)
 
@@ -61,11 +64,12 @@ cargo bench --bench limits -- [WHAT...] [OPTIONS]
   --limits       measure only the limits
   --binary PATH  measure another build of the gateway
 
-  For `retention`:
+  For `cluster` and `retention`:
   --database-url URL  a PostgreSQL where databases may be made; each run makes its own, and drops them
-  --gigabytes N       how much comes and goes (10); a tenth of it is kept";
+  --gigabytes N       how much comes and goes for `retention` (10); a tenth of it is kept";
 
-const ALL: [&str; 9] = ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups"];
+const ALL: [&str; 10] =
+    ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups", "cluster"];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -119,6 +123,8 @@ async fn run(options: &[&str]) -> Result<()> {
     }
     if what.is_empty() {
         what = ALL.to_vec();
+        // The one that needs more than this program can start by itself.
+        what.retain(|name| *name != "cluster" || database_url.is_some());
     }
     // In the target folder, because the system's folder for temporary files is often not on a disk.
     let folder = tempfile::Builder::new().prefix("limits-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
@@ -152,8 +158,9 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
                 "memory" => fanout::memory(bench).await,
                 "partitions" => scale::partitions(bench).await,
                 "restart" => scale::restart(bench).await,
+                "groups" => groups::groups(bench).await,
                 "retention" => retention::retention(bench).await,
-                _ => groups::groups(bench).await,
+                _ => cluster::cluster(bench).await,
             }
         };
         let outcome = tokio::time::timeout(patience, scenario).await;
@@ -171,7 +178,7 @@ struct Bench {
     seconds: u64,
     /// None: only the limits are measured.
     binary: Option<PathBuf>,
-    /// Where there is a PostgreSQL.
+    /// A PostgreSQL server, if there is one to measure on.
     database_url: Option<String>,
     /// How much comes and goes, in 10^9 bytes.
     gigabytes: u64,

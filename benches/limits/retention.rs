@@ -48,18 +48,18 @@ pub(crate) async fn retention(bench: &mut Bench) -> Result<()> {
     bench.measure_conditions(Duration::from_secs(1))?;
 
     // The same with nothing to drop: long enough for a few checkpoints.
-    let untouched = Database::create(&url, "untouched").await?;
+    let untouched = Database::create(&url, "untouched")?;
     let node = Server::node(&binary, bench.folder(), "untouched", &untouched.url).await?;
     create_topics(&node, &[-1, -1], -1).await?;
     let all_stays = load(node.address, &requests, CONNECTIONS, until(&requests, wanted / 5.0)).await?;
     node.process.stop().await?;
-    untouched.drop_it().await?;
+    drop(untouched);
     bench.measure_conditions(Duration::from_secs(1))?;
 
     // A half is kept of the topic with large batches, a sixth of the one with small ones; and, by age, about a third.
     let keep = wanted / 10.0;
     let seconds = keep / (all_stays.megabytes_per_second * 1e6);
-    let database = Database::create(&url, "turned").await?;
+    let database = Database::create(&url, "turned")?;
     let node = Server::node(&binary, bench.folder(), "turned", &database.url).await?;
     create_topics(&node, &[(keep / 2.0) as i64, (keep / 6.0) as i64], (seconds * 1e3) as i64).await?;
     let mut look = database.look().await?;
@@ -79,7 +79,6 @@ pub(crate) async fn retention(bench: &mut Bench) -> Result<()> {
         }
     };
     node.process.stop().await?;
-    database.drop_it().await?;
     bench.measure_conditions(Duration::from_secs(1))?;
     report(bench, &highest, &last, &all_stays, &come_and_go);
     Ok(())

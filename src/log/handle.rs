@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
-use crate::log::appender::Append;
-use crate::log::appender::AppendError;
 use crate::log::cluster::Cluster;
 use crate::log::partition::Partition;
+use crate::log::queue::Append;
+use crate::log::queue::AppendError;
 use crate::log::reader;
 use crate::log::reader::ReadError;
 use crate::log::shelf::Shelf;
@@ -40,9 +40,8 @@ struct Inner {
     store: Arc<dyn Store>,
     segments: Arc<SegmentCache>,
     shelf: Arc<Shelf>,
-    /// One inbox per lane; none once closed. A write goes by its first partition: those of one partition mostly share a
-    /// flush.
-    lanes: Mutex<Vec<mpsc::Sender<Append>>>,
+    /// To the appender; none once closed.
+    inbox: Mutex<Option<mpsc::Sender<Append>>>,
     queue: Arc<Semaphore>,
     queue_bytes: usize,
     /// Where other nodes write to the same logs.
@@ -54,7 +53,7 @@ impl Logs {
         store: Arc<dyn Store>,
         segments: Arc<SegmentCache>,
         shelf: Arc<Shelf>,
-        lanes: Vec<mpsc::Sender<Append>>,
+        inbox: mpsc::Sender<Append>,
         queue_bytes: usize,
         cluster: Option<Cluster>,
     ) -> Self {
@@ -62,7 +61,7 @@ impl Logs {
             store,
             segments,
             shelf,
-            lanes: Mutex::new(lanes),
+            inbox: Mutex::new(Some(inbox)),
             queue: Arc::new(Semaphore::new(queue_bytes)),
             queue_bytes,
             cluster,
@@ -111,7 +110,7 @@ impl Logs {
         }
     }
 
-    /// Makes readable what another node says it wrote: the log of a partition, up to `end`.
+    /// Makes readable what another node says it wrote, if anybody waits for it: the log of a partition, up to `end`.
     ///
     /// # Errors
     /// [`ReadError::Store`].
@@ -134,7 +133,7 @@ impl Logs {
         let permit = Arc::clone(&self.inner.queue).try_acquire_many_owned(permits);
         let permit = permit.map_err(|_| AppendError::Overloaded)?;
         let (reply, receipt) = oneshot::channel();
-        let inbox = self.lane(&write).ok_or(AppendError::Closed)?;
+        let inbox = self.inbox().ok_or(AppendError::Closed)?;
         inbox.try_send(Append { write, partitions, reply, permit }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
@@ -142,11 +141,8 @@ impl Logs {
         Ok(Receipt(receipt))
     }
 
-    fn lane(&self, write: &Write) -> Option<mpsc::Sender<Append>> {
-        let lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = write.runs.first()?.partition;
-        let spread = (id.topic.0 as usize).wrapping_add(id.partition as usize);
-        lanes.get(spread.checked_rem(lanes.len())?).cloned()
+    fn inbox(&self) -> Option<mpsc::Sender<Append>> {
+        self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Batches from the one that holds `from` on, contiguous, about `bytes_max` bytes but at least one batch; none if
@@ -194,7 +190,7 @@ impl Logs {
 
     /// Takes no more writes. What was accepted is still written and answered.
     pub fn close(&self) {
-        self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

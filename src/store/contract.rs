@@ -131,7 +131,8 @@ pub struct Stocked {
 /// The append-only log of every partition. Offsets are dense from 0 and never given twice.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
-    /// How many appends may be under way at once; more would wait for each other.
+    /// How many appends may be under way at once; more would wait for each other, and so may those that have a partition
+    /// in common.
     fn lanes(&self) -> usize;
     /// Writes all of `writes` in one durable transaction, except those refused. The records of one partition become
     /// one batch. `Err` means that nothing was written, except

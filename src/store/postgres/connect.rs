@@ -11,8 +11,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::timeout;
 
-/// How long a call waits for a free connection, or for a new one.
-const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+/// How long a call waits for a free connection, or for a new one: the better part of its patience is for the call itself.
+const ACQUIRE_MAX: Duration = Duration::from_secs(2);
 
 /// How long the lane waits for a new connection: shorter, since what it writes was waiting already.
 const CONNECT_MAX: Duration = Duration::from_secs(2);

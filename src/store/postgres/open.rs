@@ -23,6 +23,7 @@ use crate::store::options::PostgresUrl;
 use crate::store::postgres::connect;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::debt::Debt;
+use crate::store::postgres::health::Health;
 use crate::store::postgres::lane::Lane;
 use crate::store::postgres::news::Herald;
 
@@ -51,8 +52,8 @@ impl Postgres {
         let herald = Herald::new(connect::herald(connect_options));
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
         let directory = Mutex::new(Some(directory));
-        let (number, debt) = (fastrand::i64(..), Debt::default());
-        Ok(Self { lanes, pool, herald, number, debt, partitions_max, idempotency_ms, directory })
+        let (number, debt, health) = (fastrand::i64(..), Debt::default(), Health::new());
+        Ok(Self { lanes, pool, health, herald, number, debt, partitions_max, idempotency_ms, directory })
     }
 }
 

@@ -6,7 +6,6 @@ use tokio::time::timeout;
 
 use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
-use crate::store::postgres::bounds::writing;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::error::write_error;
 
@@ -37,8 +36,8 @@ impl Postgres {
         if self.sweep_turn().await?.is_none() {
             return Ok(()); // another node does
         }
-        let mut connection = self.connection().await?;
+        let (mut connection, patience) = self.connection().await?;
         let forget = sqlx::query("delete from lanes where touched_at < tidegate_now() - $1").bind(LANE_KEPT_MS);
-        writing(async { forget.execute(&mut *connection).await.map(drop).map_err(write_error) }).await
+        patience.writing(async { forget.execute(&mut *connection).await.map(drop).map_err(write_error) }).await
     }
 }

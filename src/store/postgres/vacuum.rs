@@ -11,7 +11,6 @@ use sqlx::Connection;
 use tokio::time::timeout;
 
 use crate::store::error::StoreError;
-use crate::store::postgres::bounds::reading;
 use crate::store::postgres::connect;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::error::read_error;
@@ -62,11 +61,10 @@ impl Postgres {
 
     /// If it is time: how much of the debt is paid.
     async fn vacuum(&self, debt: u64) -> Result<u64, StoreError> {
-        let look = async {
-            let mut connection = self.connection().await?;
-            sqlx::query_as(LOOK).fetch_one(&mut *connection).await.map_err(read_error)
-        };
-        let (may, size): (bool, i64) = reading(look).await?;
+        let (mut connection, patience) = self.connection().await?;
+        let look = async { sqlx::query_as(LOOK).fetch_one(&mut *connection).await.map_err(read_error) };
+        let (may, size): (bool, i64) = patience.reading(look).await?;
+        drop(connection);
         if debt < size.unsigned_abs() / PART {
             return Ok(0);
         }

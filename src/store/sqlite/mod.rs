@@ -21,7 +21,6 @@ use async_trait::async_trait;
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
 use crate::model::name::GroupName;
-use crate::model::name::MemberName;
 use crate::model::name::TopicName;
 use crate::model::time;
 use crate::model::time::Millis;
@@ -34,6 +33,7 @@ use crate::model::topic::TopicId;
 use crate::store::cluster_contract::ChangedTopics;
 use crate::store::cluster_contract::ClusterStore;
 use crate::store::cluster_contract::News;
+use crate::store::cluster_contract::Waiting;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
 use crate::store::contract::Flushed;
@@ -276,7 +276,7 @@ impl ClusterStore for Sqlite {
         Ok(ChangedTopics { names: Vec::new(), version })
     }
 
-    async fn members_to_wake(&self, _: &[(GroupName, MemberName)]) -> Result<Vec<(GroupName, MemberName)>, StoreError> {
+    async fn members_to_wake(&self, _: &[Waiting]) -> Result<Vec<Waiting>, StoreError> {
         Ok(Vec::new())
     }
 }

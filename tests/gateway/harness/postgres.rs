@@ -136,6 +136,21 @@ impl Server {
         self.tell("crash");
     }
 
+    /// Ends all its processes with kill -9.
+    pub(crate) fn kill9(&mut self) {
+        self.tell("kill");
+    }
+
+    /// Stops all its processes where they are: its connections stay open, and nothing is said on them.
+    pub(crate) fn pause(&mut self) {
+        self.tell("pause");
+    }
+
+    /// Lets them go on.
+    pub(crate) fn resume(&mut self) {
+        self.tell("resume");
+    }
+
     /// Starts it again where it was; it answers when this returns.
     pub(crate) fn run(&mut self) {
         self.tell("run");

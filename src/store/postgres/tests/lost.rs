@@ -213,7 +213,7 @@ async fn connections_are_kept() {
     let (_directory, _options, _place, store) = fresh().await;
     let mut seen = std::collections::HashSet::new();
     for _ in 0..50 {
-        let mut connection = store.connection().await.expect("there is one");
+        let (mut connection, _) = store.connection().await.expect("there is one");
         let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await.expect("asked");
         seen.insert(pid);
     }
@@ -225,11 +225,11 @@ async fn connections_are_kept() {
 async fn a_call_that_was_cut_short_leaves_no_transaction_behind() {
     let (_directory, options, place, store) = fresh().await;
     for begin in ["begin", "begin; select 1", "begin; select 1 / 0"] {
-        let mut left = store.connection().await.expect("there is one");
+        let (mut left, _) = store.connection().await.expect("there is one");
         let _ = sqlx::raw_sql(begin).execute(&mut *left).await;
         drop(left);
         let next = [store.connection().await.expect("there is one"), store.connection().await.expect("another")];
-        for mut connection in next {
+        for (mut connection, _) in next {
             let asked = sqlx::raw_sql("select now() = statement_timestamp()").fetch_one(&mut *connection).await;
             assert!(asked.expect("asked").get::<bool, _>(0), "{begin}");
         }
