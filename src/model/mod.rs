@@ -1,4 +1,4 @@
-//! The vocabulary of the gateway: what a name, a position, a record, a batch, a topic and a cursor are.
+//! The vocabulary of the gateway: what a name, a position, a record, a batch, a topic, a cursor and a permission are.
 //! No I/O and no async: everything here is a value that is checked once, when it is made.
 
 pub mod batch;
@@ -8,6 +8,7 @@ pub mod group;
 pub mod limits;
 pub mod member_cursor;
 pub mod name;
+pub mod permission;
 pub mod position;
 pub mod record;
 pub mod time;
