@@ -198,12 +198,7 @@ pub(crate) async fn serve(
 }
 
 /// Hands a request to the front, and follows both bodies.
-async fn answer(
-    front: &Front,
-    request: Request<Incoming>,
-    link: Link,
-    in_flight: InFlight,
-) -> hyper::Response<Answer> {
+async fn answer(front: &Front, request: Request<Incoming>, link: Link, in_flight: InFlight) -> hyper::Response<Answer> {
     if request.version() == Version::HTTP_2 {
         in_flight.0.http2.store(true, Ordering::Relaxed);
     }

@@ -222,7 +222,8 @@ mod tests {
         let found = |path| find(&Method::GET, path).map(|call| call.path);
         assert_eq!(found("/v1/topics/a/records"), Some("/v1/topics/{topic}/records"));
         assert_eq!(found("/v1/topics/%2E%2e/records"), Some("/v1/topics/{topic}/records"));
-        for none in ["/v1/topics//records", "/v1/topics/a/records/", "/v1/%74opics/a", "/V1/topics", "/v1/nothing", ""] {
+        for none in ["/v1/topics//records", "/v1/topics/a/records/", "/v1/%74opics/a", "/V1/topics", "/v1/nothing", ""]
+        {
             assert_eq!(found(none), None, "{none}");
         }
         assert_eq!(methods("/v1/topics/a/records"), "POST, GET, HEAD");

@@ -73,11 +73,11 @@ impl<S: Sync> FromRequestParts<S> for Context {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_else(|| Self { request_id: RequestId::from_number(0), head_only: false, link: Link::LOOPBACK }))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
+            request_id: RequestId::from_number(0),
+            head_only: false,
+            link: Link::LOOPBACK,
+        }))
     }
 }
 

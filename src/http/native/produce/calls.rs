@@ -247,7 +247,8 @@ async fn records(
         request::refuse_idempotency_key(&parts.headers, why)?;
         refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
-        let session = Session::new(&api, topic, delivery.create, receipts, asking, context.request_id, body, STREAM_IDLE_MAX);
+        let session =
+            Session::new(&api, topic, delivery.create, receipts, asking, context.request_id, body, STREAM_IDLE_MAX);
         return stream::respond(session).await;
     }
     write_whole(&api, &asking, topic, delivery, ndjson, &parts, body).await

@@ -191,7 +191,9 @@ mod tests {
     fn key_of(uri: &str, headers: &[(&str, &str)], body: &str) -> ([u8; 32], [u8; 32]) {
         let mut all = vec![("idempotency-key", "k-1")];
         all.extend_from_slice(headers);
-        let key = produce_key(&parts(uri, &all), body.as_bytes(), DELIVERY, &Identity::Anonymous).expect("good").expect("there is one");
+        let key = produce_key(&parts(uri, &all), body.as_bytes(), DELIVERY, &Identity::Anonymous)
+            .expect("good")
+            .expect("there is one");
         (key.digest, key.fingerprint)
     }
 
