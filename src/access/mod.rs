@@ -12,6 +12,8 @@ mod handle;
 pub mod hold;
 pub mod keys;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 pub mod ticket;
 
 pub use handle::Access;
