@@ -2,6 +2,7 @@
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
 mod client;
+mod jwt;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -17,12 +18,14 @@ use clap::ValueEnum;
 use clap::error::ErrorKind;
 use clap::value_parser;
 
+use crate::access;
 use crate::broker;
 use crate::cli::consume;
 use crate::cli::groups;
 use crate::cli::url::ServerUrl;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::jwt::Jwt;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
@@ -47,6 +50,8 @@ pub struct Config {
     pub log: log::Options,
     /// How the gateway behaves where callers leave it open.
     pub broker: broker::Options,
+    /// Whose JSON Web Tokens are taken.
+    pub jwt: Option<access::jwt::Options>,
     /// How the native API behaves where its contract leaves it open.
     pub native: native::Options,
     /// How the gateway meets its clients.
@@ -150,6 +155,8 @@ struct Serve {
     streams: Streams,
     #[command(flatten, next_help_heading = "Browsers and names")]
     names: Names,
+    #[command(flatten, next_help_heading = "JSON Web Tokens")]
+    jwt: Jwt,
     #[command(flatten, next_help_heading = "Limits of requests")]
     limits: LimitFlags,
     #[command(flatten, next_help_heading = "Connections")]
@@ -403,6 +410,7 @@ impl TryFrom<Serve> for Config {
                 auto_create_topics: serve.topics.auto_create_topics,
                 default_partitions: serve.topics.default_partitions,
             },
+            jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
             native: native::Options {
                 heartbeat: Duration::from_millis(serve.streams.heartbeat_ms),
                 cache_max_age: Duration::from_millis(serve.streams.cache_max_age_ms),

@@ -90,17 +90,26 @@ impl Keyring {
     /// nobody has looked.
     pub(super) async fn newer(&self, known: Known) -> Option<Arc<KeySet>> {
         let Known { mut news, .. } = known;
-        let turn = *self.turn();
-        match turn {
-            Turn::Fixed => return None,
-            Turn::Resting { until } if Instant::now() < until => {
-                return news.has_changed().unwrap_or(false).then(|| Arc::clone(&news.borrow()));
-            }
-            Turn::Resting { .. } => self.0.wanted.notify_one(),
-            Turn::Looking => {}
+        if !self.asks_for_a_look() {
+            return news.has_changed().unwrap_or(false).then(|| Arc::clone(&news.borrow()));
         }
         timeout(WAIT_MAX, news.changed()).await.ok()?.ok()?;
         Some(Arc::clone(&news.borrow()))
+    }
+
+    /// Whether a look is under way, or was allowed and is now.
+    fn asks_for_a_look(&self) -> bool {
+        let mut turn = self.turn();
+        match *turn {
+            Turn::Fixed => false,
+            Turn::Looking => true,
+            Turn::Resting { until } if Instant::now() < until => false,
+            Turn::Resting { .. } => {
+                *turn = Turn::Looking;
+                self.0.wanted.notify_one();
+                true
+            }
+        }
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -167,8 +176,8 @@ impl Keeper {
         }
     }
 
-    /// Waits until somebody asks for a look who may: a request that was made in the last moment before a look lies there
-    /// still when it has ended.
+    /// Waits until somebody asks for a look who may. A request that came in the very moment in which a look began anyhow
+    /// still lies there when it has ended, and counts no more.
     async fn wanted_after(&self, until: Instant) {
         loop {
             self.ring.0.wanted.notified().await;

@@ -1,6 +1,8 @@
 //! Fetches a key set: one GET over a connection of its own, bounded in bytes and in time. The only place where the gateway
 //! calls anybody out there, so it follows no redirect and nothing else that the answer says.
 
+#[cfg(test)]
+mod tests;
 mod url;
 
 use std::io;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::Instant;
+use tokio::time::sleep;
 use tokio::time::timeout;
 
 use crate::access::jwt::Refused;
@@ -69,7 +70,7 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition().await {
         assert!(Instant::now() < deadline, "{what}: not within a minute");
-        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -136,7 +136,7 @@ fn what_is_no_public_key_is_refused() {
     ] {
         assert_eq!(read_pem(pem.as_bytes()).expect_err("no public key"), why, "{pem}");
     }
-    let (top, odd, one) = (|bytes| [vec![0xff], vec![0; bytes - 1]].concat(), [1, 0, 1], [1]);
+    let (top, odd, one) = (|bytes: usize| [vec![0xff], vec![0; bytes - 1]].concat(), [1, 0, 1], [1]);
     assert!(Key::rsa(&top(256), &odd).is_ok() && Key::rsa(&[vec![0], top(256)].concat(), &[0, 1, 0, 1]).is_ok());
     for (n, e) in [
         (top(255), &odd[..]),

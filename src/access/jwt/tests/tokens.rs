@@ -362,8 +362,9 @@ proptest! {
     fn no_text_makes_it_panic(text in "\\PC{0,200}", header in "\\PC{0,100}", claims in "\\PC{0,100}") {
         let signer = Signer::ec();
         let verifier = verifier_of(&signer);
-        prop_assert!(verifier.verify(&text, NOW).is_err());
-        prop_assert!(verifier.verify(&signer.sign(&header, &claims), NOW).is_err());
-        prop_assert!(verifier.verify(&signer.sign(r#"{"alg":"ES256"}"#, &claims), NOW).is_err());
+        let (any_header, good_header) = (signer.sign(&header, &claims), signer.sign(r#"{"alg":"ES256"}"#, &claims));
+        for token in [text, any_header, good_header] {
+            prop_assert!(verifier.verify(&token, NOW).is_err(), "{}", token);
+        }
     }
 }
