@@ -25,7 +25,7 @@ async fn serve(name: &str) -> (u16, Arc<ClientConfig>) {
         while let Ok((stream, _)) = listener.accept().await {
             // A client that does not trust hangs up here.
             let Ok(mut stream) = acceptor.accept(stream).await else { continue };
-            stream.read(&mut [0; 4_096]).await.expect("a request");
+            assert_ne!(stream.read(&mut [0; 4_096]).await.expect("a request"), 0);
             let answer = b"HTTP/1.1 200 OK\r\nCache-Control: private, max-age=7\r\nContent-Length: 2\r\n\r\n{}";
             stream.write_all(answer).await.expect("an answer");
             stream.shutdown().await.expect("the end");
@@ -62,7 +62,7 @@ async fn plain_http_is_not_taken_for_tls() {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a client");
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.expect("written");
-        stream.read(&mut [0; 4_096]).await.ok();
+        stream.read_u8().await.ok(); // stays open until the client hangs up
     });
     let (_, trust) = serve("localhost").await;
     assert!(matches!(fetcher(port, &trust).fetch().await, Err(FetchError::Tls(_))));

@@ -111,7 +111,7 @@ async fn answer(mut stream: TcpStream, manner: Manner) {
         }
         Manner::Silent => {
             // Until the other side hangs up.
-            stream.read(&mut [0; 1]).await.ok();
+            stream.read_u8().await.ok();
         }
         Manner::HangingUp => {}
     }
