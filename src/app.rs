@@ -9,6 +9,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use tokio::net::TcpListener;
 
+use crate::access;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::groups;
@@ -43,14 +44,15 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
     let logs = log::start(Arc::clone(&store), segments, &config.log, &workers);
     let groups = groups::start(Arc::clone(&store), &workers);
+    let access = access::start(Arc::clone(&store), config.access, &workers).await?;
     let broker = Broker::new(Arc::clone(&store), logs.clone(), groups, config.http.limits.clone(), config.broker);
     broker.keep_groups(&workers);
     broker.keep_up(&workers);
-    let api = Api::new(broker.clone(), config.native, draining.clone(), &workers);
+    let api = Api::new(broker.clone(), access.clone(), config.native, draining.clone(), &workers);
 
     let limits = Arc::new(config.http.limits.clone());
     let ops = Ops { readiness: Arc::new(Database(broker)), draining: draining.clone(), limits };
-    let front = http::front(http::router(api, ops), &config.http);
+    let front = http::front(http::router(api, ops), access, &config.http);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, draining);

@@ -50,8 +50,8 @@ pub struct Config {
     pub log: log::Options,
     /// How the gateway behaves where callers leave it open.
     pub broker: broker::Options,
-    /// Whose JSON Web Tokens are taken.
-    pub jwt: Option<access::jwt::Options>,
+    /// How callers say who they are.
+    pub access: access::Options,
     /// How the native API behaves where its contract leaves it open.
     pub native: native::Options,
     /// How the gateway meets its clients.
@@ -410,7 +410,10 @@ impl TryFrom<Serve> for Config {
                 auto_create_topics: serve.topics.auto_create_topics,
                 default_partitions: serve.topics.default_partitions,
             },
-            jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
+            access: access::Options {
+                admin_key: None,
+                jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
+            },
             native: native::Options {
                 heartbeat: Duration::from_millis(serve.streams.heartbeat_ms),
                 cache_max_age: Duration::from_millis(serve.streams.cache_max_age_ms),

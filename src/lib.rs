@@ -12,8 +12,7 @@
 //!  http::native  http::ops                  ways to speak, blind to each other
 //!  http::kit                                what every way of speaking shares
 //!  broker                                   what the gateway does, free of HTTP
-//!  access                                   who somebody is, and what they may do
-//!  log  groups                              partition logs: append, read, wait, keep short · consumer groups
+//!  log  groups  access                      partition logs: append, read, wait, keep short · consumer groups · who may what
 //!  store  segments                          SQL tables · segment files
 //!  model  signal  tasks  telemetry          vocabulary · waking who waits · task lifecycle · logging
 //! ```

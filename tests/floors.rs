@@ -9,8 +9,7 @@ use std::path::PathBuf;
 const FLOORS: &[&[&str]] = &[
     &["model", "signal", "tasks", "telemetry"],
     &["store", "segments"],
-    &["access"],
-    &["log", "groups"],
+    &["log", "groups", "access"],
     &["broker"],
     &["http::kit"],
     &["http::native", "http::ops"],

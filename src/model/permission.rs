@@ -86,11 +86,6 @@ impl Pattern {
     pub fn matches_prefix(&self, prefix: &str) -> bool {
         self.is_prefix && prefix.starts_with(&*self.text)
     }
-
-    /// Whether every name of `other` is one of these.
-    fn covers(&self, other: &Self) -> bool {
-        if other.is_prefix { self.matches_prefix(&other.text) } else { self.matches(&other.text) }
-    }
 }
 
 impl FromStr for Pattern {
@@ -334,8 +329,7 @@ impl Rights {
         self.on_group(Verb::Admin, group)
     }
 
-    /// Whether keys may be made, seen and deleted. A key that is made has no more rights than its maker
-    /// ([`Self::may_grant`]).
+    /// Whether keys may be made, seen and deleted. Whoever may do that may do everything, by way of a key.
     pub fn may_administer_keys(&self) -> bool {
         self.0.iter().any(Permission::is_root)
     }
@@ -343,19 +337,6 @@ impl Rights {
     /// Whether the metrics may be read, which tell of all topics.
     pub fn may_read_metrics(&self) -> bool {
         self.0.iter().any(|permission| permission.verb == Verb::Metrics || permission.is_root())
-    }
-
-    /// Whether nobody who has `permission` may do more than who has these rights.
-    pub fn may_grant(&self, permission: &Permission) -> bool {
-        if permission.verb == Verb::Metrics {
-            return self.may_read_metrics();
-        }
-        let covers = |of: fn(&Permission) -> Option<&Pattern>| {
-            of(permission).is_none_or(|asked| {
-                self.any(permission.verb, |mine| of(mine).is_some_and(|pattern| pattern.covers(asked)))
-            })
-        };
-        covers(Permission::topic) && (permission.verb == Verb::Produce || covers(Permission::group))
     }
 
     fn on_topic(&self, verb: Verb, topic: &TopicName) -> bool {

@@ -1,5 +1,7 @@
 //! The SQL tables, behind one contract. The only place that knows which database is below.
 
+pub mod access_contract;
+mod access_rows;
 pub mod cluster_contract;
 pub mod contract;
 mod directory;

@@ -5,6 +5,8 @@
 //! tools are in `harness`.
 
 mod harness;
+#[path = "../keys/mod.rs"]
+mod keys;
 
 mod browsers;
 mod caching;
@@ -26,6 +28,9 @@ mod groups_shell;
 mod groups_stream;
 mod groups_stream_asking;
 mod idempotency;
+mod jwt;
+mod jwt_issuers;
+mod jwt_refusals;
 mod limits;
 mod lock;
 mod long_poll;

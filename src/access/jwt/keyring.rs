@@ -159,7 +159,7 @@ impl Keeper {
             return Ok(fresh);
         }
         let keys = read_jwks(&json)?;
-        tracing::info!("tokens are checked with {} keys of {}", keys.len(), self.source);
+        tracing::info!("keys that tokens are checked with, read from {}: {}", self.source, keys.len());
         self.ring.0.known.send_replace(Arc::new(keys));
         self.read = Some(json);
         Ok(fresh)

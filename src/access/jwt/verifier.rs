@@ -41,18 +41,18 @@ impl Verifier {
         self.identify(&token, &self.ring.known().keys, now)
     }
 
-    /// As [`Self::verify`], and a token of an unknown key is checked again once its issuer has been asked for newer keys.
+    /// As [`Self::verify`] by the clock `now`, and a token of an unknown key is checked again once its issuer has been asked for newer keys.
     /// That is done at most every 30 seconds and takes at most six; in between such a token is refused at once.
     ///
     /// # Errors
     /// As [`Self::verify`].
-    pub async fn verify_or_ask(&self, token: &str, now: Millis) -> Result<Identity, Refused> {
+    pub async fn verify_or_ask(&self, token: &str, now: impl Fn() -> Millis) -> Result<Identity, Refused> {
         let token = Token::parse(token)?;
         let known = self.ring.known();
-        match self.identify(&token, &known.keys, now) {
+        match self.identify(&token, &known.keys, now()) {
             Err(Refused::UnknownKey) => {
                 let keys = self.ring.newer(known).await.ok_or(Refused::UnknownKey)?;
-                self.identify(&token, &keys, now)
+                self.identify(&token, &keys, now())
             }
             outcome => outcome,
         }

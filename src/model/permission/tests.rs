@@ -1,4 +1,4 @@
-//! What permissions allow, and that narrowing or granting never gives more.
+//! What permissions allow, and that narrowing never gives more.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -130,25 +130,6 @@ fn answers(rights: &Rights, name: &str) -> Vec<bool> {
 }
 
 proptest! {
-    /// Whoever was given only what a caller may grant can do nothing that the caller cannot.
-    #[test]
-    fn a_grant_never_gives_more(mine in vec(permissions(), 0..4), asked in permissions(), name in "[abc]{1,4}") {
-        let mine = Rights::new(mine).expect("few");
-        if mine.may_grant(&asked) {
-            let granted = Rights::new(vec![asked]).expect("one");
-            for (theirs, ours) in answers(&granted, &name).into_iter().zip(answers(&mine, &name)) {
-                prop_assert!(!theirs || ours);
-            }
-        }
-    }
-
-    #[test]
-    fn every_own_permission_may_be_granted(mine in vec(permissions(), 1..4)) {
-        let rights = Rights::new(mine.clone()).expect("few");
-        prop_assert!(mine.iter().all(|permission| rights.may_grant(permission)));
-        prop_assert!(mine.iter().all(|permission| Rights::everything().may_grant(permission)));
-    }
-
     #[test]
     fn a_narrowed_caller_never_may_more(mine in vec(permissions(), 0..4), only in "[ab]{1,3}", name in "[abc]{1,4}") {
         let rights = Rights::new(mine).expect("few");

@@ -20,6 +20,7 @@ use crate::store::directory;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use crate::store::options::PostgresUrl;
+use crate::store::postgres::access;
 use crate::store::postgres::connect;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::lane::Lane;
@@ -40,6 +41,7 @@ impl Postgres {
         let mut first = first.map_err(|_| OpenError::Silent)?.map_err(OpenError::Database)?;
         check(&mut first).await?;
         migrate(&mut first).await?;
+        access::prepare(&mut first).await.map_err(OpenError::Database)?;
         first.close().await.map_err(OpenError::Database)?;
 
         let mut lanes = Vec::new();
@@ -93,6 +95,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
         ("batches", include_str!("../../../migrations/postgres/0002_batches.sql")),
         ("idempotency", include_str!("../../../migrations/postgres/0003_idempotency.sql")),
         ("groups", include_str!("../../../migrations/postgres/0004_groups.sql")),
+        ("access", include_str!("../../../migrations/postgres/0005_access.sql")),
     ];
     let migrations = (1..).zip(files).map(|(version, (name, sql))| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)

@@ -54,7 +54,7 @@ impl Node {
     }
 
     async fn ask(&self, signer: &Signer, kid: &str) -> Result<(), Refused> {
-        self.verifier.verify_or_ask(&signer.token(kid, &claims()), NOW).await.map(drop)
+        self.verifier.verify_or_ask(&signer.token(kid, &claims()), || NOW).await.map(drop)
     }
 
     fn knows(&self, signer: &Signer, kid: &str) -> bool {

@@ -18,6 +18,8 @@ use crate::broker::groups::poll::GroupPoll;
 use crate::broker::groups::poll::Polled;
 use crate::broker::groups::session::Session;
 use crate::http::kit::body::Json;
+use crate::http::kit::caller::Asking;
+use crate::http::kit::caller::unauthorized;
 use crate::http::kit::media::Format;
 use crate::http::kit::media::negotiate;
 use crate::http::kit::path::GroupPath;
@@ -31,6 +33,9 @@ use crate::http::native::consume::answer::write_records;
 use crate::http::native::consume::docs::RecordAnswer;
 use crate::http::native::groups::bodies::AssignmentBody;
 use crate::http::native::groups::bodies::assignments;
+use crate::http::native::groups::rights::may_go_on;
+use crate::http::native::groups::rights::may_hold;
+use crate::http::native::groups::rights::may_subscribe;
 use crate::http::native::groups::terms::JoinBody;
 use crate::http::native::groups::terms::PollBody;
 use crate::http::native::groups::terms::member_cursor;
@@ -98,6 +103,7 @@ struct PollAnswer {
         Problem))]
 async fn poll(
     State(api): State<Api>,
+    asking: Asking,
     MemberPath { group, member }: MemberPath,
     uri: Uri,
     headers: HeaderMap,
@@ -107,9 +113,11 @@ async fn poll(
     let format = negotiate(query.get("format"), &headers, &[Format::Json, Format::Ndjson, Format::Values])?;
     let cursor = body.cursor.as_deref().map(|text| member_cursor("`cursor`", text)).transpose()?;
     let terms = body.terms()?;
-    if cursor.is_none() {
-        needs_topics(&terms, "topics")?;
+    match &cursor {
+        None => needs_topics(&terms, "topics")?,
+        Some(cursor) => may_go_on(&asking, &api.broker, cursor).await?,
     }
+    may_subscribe(&asking, &terms)?;
     let poll = GroupPoll {
         group,
         member,
@@ -120,7 +128,17 @@ async fn poll(
         limit: body.limit(&api.limits)?,
         wait: body.wait(&api.limits)?,
     };
-    let polled = api.broker.poll_group(poll, api.draining.cancelled()).await?;
+    let polled = if poll.wait.is_zero() {
+        api.broker.poll_group(poll, api.draining.cancelled()).await?
+    } else {
+        let hold = api.access.hold(&asking.0);
+        let polled = api.broker.poll_group(poll, api.cut_short(&hold)).await?;
+        if hold.has_ended() {
+            return Err(unauthorized());
+        }
+        polled
+    };
+    may_hold(&asking, &polled.session)?;
     Ok(answer(format, &polled))
 }
 
@@ -191,6 +209,7 @@ fn tell(headers: &mut HeaderMap, session: &Session) {
         Problem))]
 async fn join(
     State(api): State<Api>,
+    asking: Asking,
     GroupPath { group }: GroupPath,
     uri: Uri,
     Json(body): Json<JoinBody>,
@@ -199,6 +218,7 @@ async fn join(
     body.check(&api.limits)?;
     let terms = body.terms()?;
     needs_topics(&terms, "topics")?;
+    may_subscribe(&asking, &terms)?;
     let member = made_name();
     let session = api.broker.join_group(&group, &member, terms, body.from()?).await?;
     let mut out = b"{\"records\":[]".to_vec();
