@@ -90,11 +90,11 @@ impl Access {
         .await
     }
 
-    /// Keys in their order: those that come after `after`, at most `limit`. They are those that this node knows of.
-    pub fn keys(&self, after: Option<&KeyPlace>, limit: usize) -> Vec<Key> {
+    /// Keys in their order: those that come after the place `after`, at most `limit`. They are those that this node knows of.
+    pub fn keys(&self, after: Option<&str>, limit: usize) -> Vec<Key> {
         let known = self.known();
         let mut keys: Vec<(KeyPlace, &Key)> = known.keys().map(|key| (KeyPlace::of(key), key)).collect();
-        keys.retain(|(place, _)| after.is_none_or(|after| after < place));
+        keys.retain(|(place, _)| after.is_none_or(|after| after < place.as_ref()));
         keys.sort_by(|(a, _), (b, _)| a.cmp(b));
         keys.into_iter().take(limit).map(|(_, key)| key.clone()).collect()
     }

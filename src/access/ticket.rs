@@ -28,11 +28,8 @@ pub const TICKET_PREFIX: &str = "tk_";
 /// Longest ticket, in bytes: it has to leave room in a URL, of which proxies take 8 KiB.
 pub const TICKET_BYTES_MAX: usize = 4096;
 
-/// How long a ticket is good that says nothing else, in milliseconds: ten minutes.
-pub const TICKET_MS_DEFAULT: u64 = 600_000;
-
-/// How long a ticket may be good, in milliseconds.
-pub const TICKET_MS: std::ops::RangeInclusive<u64> = 1_000..=3_600_000;
+/// How long a ticket may be good, and is if nothing else is said, in milliseconds: ten minutes. It stands in URLs.
+pub const TICKET_MS_MAX: u64 = 600_000;
 
 /// Bytes of a signature.
 const TAG_BYTES: usize = 32;

@@ -15,6 +15,7 @@ use crate::access::Access;
 use crate::access::Credential;
 use crate::access::Denied;
 use crate::access::caller::Caller;
+use crate::http::kit::caller::TICKET_COOKIE;
 use crate::http::kit::caller::unauthorized;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -23,9 +24,8 @@ use crate::http::rights::Call;
 use crate::http::rights::Need;
 use crate::model::secret::KEY_PREFIX;
 
-/// The parameter, and the name of the cookie.
-pub(crate) const TICKET: &str = "ticket";
-pub(crate) const TICKET_COOKIE: &str = "tidegate_ticket";
+/// The parameter with a ticket.
+const TICKET: &str = "ticket";
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

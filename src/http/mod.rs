@@ -12,6 +12,7 @@ mod front;
 mod gate;
 mod hosts;
 mod rights;
+mod security;
 
 use std::sync::Arc;
 
@@ -54,7 +55,8 @@ pub struct Options {
         version = "1.0.0",
         description = "Partitioned, durable, replayable event logs over plain HTTP.\n\nRequests are strict: an unknown \
                        parameter or member is refused by name. Answers are open: they may gain members. Every refusal is \
-                       a problem (RFC 9457) with `code` and `retry`.",
+                       a problem (RFC 9457) with `code` and `retry`.\n\nFrom the first key on, calls need one; until then \
+                       none does.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This gateway")),
@@ -80,6 +82,7 @@ pub fn document() -> openapi::OpenApi {
     let mut document = Contract::openapi();
     document.merge(native::routes().into_openapi());
     document.merge(ops::routes().into_openapi());
+    security::describe(&mut document);
     document
 }
 

@@ -13,6 +13,9 @@ use crate::http::kit::problem_codes::Code;
 use crate::model::name::GroupName;
 use crate::model::name::TopicName;
 
+/// The cookie with a ticket.
+pub const TICKET_COOKIE: &str = "tidegate_ticket";
+
 /// An extractor: the caller of this request. The front puts it in, and has seen to the names that stand in the path
 /// (`http::rights`); names that stand elsewhere are for the handler to ask about. Without the front it is nobody.
 #[derive(Debug, Clone)]

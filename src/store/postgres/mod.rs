@@ -74,6 +74,11 @@ pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Arc<dyn
     Ok(Arc::new(Postgres::open(url, options).await?))
 }
 
+/// The same without a directory of its own, and without what appends.
+pub(super) async fn open_beside(url: &PostgresUrl, options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(Postgres::connect(url, options, 0, None).await?))
+}
+
 impl Store for Postgres {}
 
 #[async_trait]

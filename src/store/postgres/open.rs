@@ -1,6 +1,7 @@
 //! Opening the database: the settings that durability rests on are looked at, the migrations are applied.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -36,6 +37,16 @@ impl Postgres {
     pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Self, OpenError> {
         // It is that of the segment files here.
         let directory = directory::lock(&options.data_dir)?;
+        Self::connect(url, options, options.lanes, Some(directory)).await
+    }
+
+    /// Connects with so many lanes.
+    pub(super) async fn connect(
+        url: &PostgresUrl,
+        options: &Options,
+        lane_count: u32,
+        directory: Option<File>,
+    ) -> Result<Self, OpenError> {
         let connect_options = connect_options(url)?;
         let first = timeout(FIRST_ANSWER_MAX, connect::first(&connect_options)).await;
         let mut first = first.map_err(|_| OpenError::Silent)?.map_err(OpenError::Database)?;
@@ -45,13 +56,13 @@ impl Postgres {
         first.close().await.map_err(OpenError::Database)?;
 
         let mut lanes = Vec::new();
-        for _ in 0..options.lanes {
+        for _ in 0..lane_count {
             lanes.push(Mutex::new(Lane::open(connect_options.clone()).await.map_err(OpenError::Store)?));
         }
         let pool = connect::pool(connect_options.clone(), options.readers).await.map_err(OpenError::Database)?;
         let herald = Herald::new(connect::herald(connect_options));
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
-        let directory = Mutex::new(Some(directory));
+        let directory = Mutex::new(directory);
         Ok(Self { lanes, pool, herald, partitions_max, idempotency_ms, directory })
     }
 }
