@@ -11,6 +11,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin tidegate \
     && install -d -o tidegate -g tidegate -m 0700 /data
+# Whose certificates are trusted: of the database's server, of an issuer that publishes keys.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /tidegate /usr/local/bin/tidegate
 USER tidegate
 VOLUME /data

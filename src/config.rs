@@ -2,6 +2,7 @@
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
 mod client;
+mod jwt;
 mod keys;
 
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use crate::cli::consume;
 use crate::cli::groups;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::jwt::Jwt;
 use crate::config::keys::Keys;
 use crate::http;
 use crate::http::native;
@@ -175,6 +177,8 @@ struct Serve {
     names: Names,
     #[command(flatten, next_help_heading = "Who may do what")]
     access: AccessFlags,
+    #[command(flatten, next_help_heading = "JSON Web Tokens")]
+    jwt: Jwt,
     #[command(flatten, next_help_heading = "Limits of requests")]
     limits: LimitFlags,
     #[command(flatten, next_help_heading = "Connections")]
@@ -430,7 +434,10 @@ impl TryFrom<Serve> for Config {
                 readers: storage.readers,
                 lanes: storage.lanes,
             },
-            access: access::Options { admin_key: admin_key(serve.access.admin_key)? },
+            access: access::Options {
+                admin_key: admin_key(serve.access.admin_key)?,
+                jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
+            },
             insecure_no_auth: serve.access.insecure_no_auth,
             log: log::Options {
                 queue_bytes: count(storage.queue_bytes),

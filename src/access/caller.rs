@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::access::jwt;
 use crate::access::ticket::Scope;
 use crate::model::key::Key;
 use crate::model::key::KeyLimits;
@@ -99,6 +100,24 @@ impl Caller {
             rights: key.rights.clone(),
             limits: key.limits,
             expires_at: key.expires_at,
+            ticket: None,
+        }
+    }
+
+    /// Whoever has a token.
+    pub(super) fn of_token(token: jwt::Identity) -> Self {
+        Self::of_subject(&token.subject, token.rights, token.expires_at_ms)
+    }
+
+    /// Whom an issuer of tokens calls so.
+    pub(super) fn of_subject(subject: &str, rights: Rights, expires_at: Millis) -> Self {
+        let subject: Arc<str> = Arc::from(subject);
+        Self {
+            identity: Identity::Subject(Arc::clone(&subject)),
+            name: subject,
+            rights,
+            limits: KeyLimits::default(),
+            expires_at: Some(expires_at),
             ticket: None,
         }
     }

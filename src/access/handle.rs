@@ -16,6 +16,8 @@ use crate::access::error::AccessError;
 use crate::access::failures::Failures;
 use crate::access::hold::Hold;
 use crate::access::hold::Holds;
+use crate::access::jwt;
+use crate::access::jwt::Verifier;
 use crate::access::snapshot::Snapshot;
 use crate::access::ticket::Asker;
 use crate::access::ticket::Said;
@@ -40,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Options {
     /// A key that may do everything, and is in no table.
     pub admin_key: Option<AdminKey>,
+    /// Whose JSON Web Tokens are taken.
+    pub jwt: Option<jwt::Options>,
 }
 
 /// What a request shows.
@@ -72,7 +76,8 @@ pub struct Access {
 
 struct Inner {
     store: Arc<dyn Store>,
-    options: Options,
+    admin_key: Option<AdminKey>,
+    tokens: Option<Verifier>,
     known: RwLock<Arc<Snapshot>>,
     failures: Failures,
     holds: Holds,
@@ -84,12 +89,14 @@ struct Inner {
 /// # Errors
 /// If the database does not answer.
 pub async fn start(store: Arc<dyn Store>, options: Options, tasks: &Tasks) -> Result<Access, StoreError> {
-    if options.admin_key.is_some() {
+    let Options { admin_key, jwt } = options;
+    if admin_key.is_some() || jwt.is_some() {
         store.require_access().await?;
     }
     let known = RwLock::new(Arc::new(Snapshot::new(store.access().await?)));
+    let tokens = jwt.map(|options| jwt::start(options, tasks));
     let (failures, holds) = (Failures::default(), Holds::default());
-    let access = Access { inner: Arc::new(Inner { store, options, known, failures, holds }) };
+    let access = Access { inner: Arc::new(Inner { store, admin_key, tokens, known, failures, holds }) };
     tasks.spawn("keys", access.clone().keep_up(tasks.stopping().clone()));
     Ok(access)
 }
@@ -122,11 +129,19 @@ impl Access {
     }
 
     async fn bearer(&self, known: &Snapshot, token: &str) -> Option<Caller> {
-        if self.inner.options.admin_key.is_some_and(|key| key.is(token)) {
+        if self.inner.admin_key.is_some_and(|key| key.is(token)) {
             return Some(Caller::operator());
         }
-        let key: ApiKey = token.parse().ok()?;
-        known.caller(&key, time::now())
+        if let Ok(key) = token.parse::<ApiKey>() {
+            return known.caller(&key, time::now());
+        }
+        match self.inner.tokens.as_ref()?.verify_or_ask(token, time::now).await {
+            Ok(identity) => Some(Caller::of_token(identity)),
+            Err(why) => {
+                tracing::debug!("a token is refused: {why}");
+                None
+            }
+        }
     }
 
     fn by_ticket(&self, known: &Snapshot, text: &str, now: Millis) -> Option<Caller> {
@@ -136,13 +151,17 @@ impl Access {
             Asker::Anybody => return None,
             Asker::Operator(fingerprint) => (self.fingerprint() == Some(fingerprint)).then(Caller::operator)?,
             Asker::Key(id) => known.bearer(id.parse().ok()?, now)?,
-            Asker::Subject { .. } => return None,
+            // Tokens may be taken no longer.
+            Asker::Subject { name, permissions } => {
+                let rights = self.inner.tokens.as_ref().and_then(|_| Rights::new(permissions).ok())?;
+                Caller::of_subject(&name, rights, expires_at)
+            }
         };
         (now < expires_at).then(|| caller.by_ticket(scope, expires_at))
     }
 
     fn fingerprint(&self) -> Option<u64> {
-        self.inner.options.admin_key.map(|key| key.fingerprint())
+        self.inner.admin_key.map(|key| key.fingerprint())
     }
 
     /// A ticket for `caller`, good for `ms` milliseconds and no longer than the caller.

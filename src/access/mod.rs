@@ -1,4 +1,5 @@
-//! Who is calling, and what they may do: keys, tickets, and until when an answer that does not end may go on.
+//! Who is calling, and what they may do: keys, tokens of an issuer, tickets, and until when an answer that does not end may
+//! go on.
 //!
 //! Every node has all keys in memory. A change made here counts at once, one made on another node within a second: the
 //! database is asked for the version of its keys twice a second. While it is away, what was known last holds.
@@ -10,6 +11,7 @@ pub mod error;
 mod failures;
 mod handle;
 pub mod hold;
+pub mod jwt;
 pub mod keys;
 mod snapshot;
 #[cfg(test)]

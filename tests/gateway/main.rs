@@ -5,6 +5,8 @@
 //! tools are in `harness`.
 
 mod harness;
+#[path = "../keys/mod.rs"]
+mod keys;
 
 mod browsers;
 mod caching;
@@ -26,8 +28,14 @@ mod groups_shell;
 mod groups_stream;
 mod groups_stream_asking;
 mod idempotency;
+<<<<<<< HEAD
 mod keys;
 mod keys_cli;
+=======
+mod jwt;
+mod jwt_issuers;
+mod jwt_refusals;
+>>>>>>> jwt
 mod limits;
 mod lock;
 mod long_poll;
