@@ -1,4 +1,6 @@
 # Build: docker build -t tidegate .
+# Run:   TIDEGATE_ADMIN_KEY=$(openssl rand -hex 32) docker run -p 8080:8080 -v tidegate:/data -e TIDEGATE_ADMIN_KEY tidegate
+#        It listens on all addresses of its container, and so does not start without a key.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .

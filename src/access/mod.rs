@@ -14,6 +14,8 @@ pub mod hold;
 pub mod jwt;
 pub mod keys;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 pub mod ticket;
 
 pub use handle::Access;

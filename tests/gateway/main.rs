@@ -28,9 +28,14 @@ mod groups_shell;
 mod groups_stream;
 mod groups_stream_asking;
 mod idempotency;
+<<<<<<< HEAD
+mod keys;
+mod keys_cli;
+=======
 mod jwt;
 mod jwt_issuers;
 mod jwt_refusals;
+>>>>>>> jwt
 mod limits;
 mod lock;
 mod long_poll;
@@ -46,12 +51,15 @@ mod produce_stream;
 mod produce_values;
 mod real_input;
 mod retention;
+mod rights;
+mod rights_end;
 mod segment_cache;
 mod shutdown;
 mod single_records;
 mod slow_readers;
 mod sse;
 mod sse_resume;
+mod tickets;
 mod topics;
 mod two_nodes;
 mod two_nodes_groups;

@@ -74,6 +74,11 @@ impl Gateway {
         Self::spawn(on_postgres(database_url).into(), Vec::new(), None).await
     }
 
+    /// The URL of its database, which is on PostgreSQL.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.as_ref().expect("SQLite has no URL").url()
+    }
+
     /// Starts another node with the same flags on the same PostgreSQL database.
     pub(crate) async fn second_node(&self) -> Self {
         let database = self.database.as_ref().expect("SQLite has one node");

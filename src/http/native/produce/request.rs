@@ -231,7 +231,7 @@ mod tests {
         assert!(read(&[("idempotency-key", &"x".repeat(256))]).is_err());
         assert!(read(&[("idempotency-key", "a"), ("idempotency-key", "b")]).is_err());
         let with = parts("/", &[("idempotency-key", "a")]);
-        assert!(produce_key(&with, b"", Delivery { acknowledged: false, ..DELIVERY }).is_err());
+        assert!(produce_key(&with, b"", Delivery { acknowledged: false, ..DELIVERY }, &Identity::Anonymous).is_err());
     }
 
     #[test]
