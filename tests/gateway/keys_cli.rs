@@ -11,8 +11,8 @@ use crate::harness::access::ADMIN_KEY;
 use crate::harness::access::Guarded;
 use crate::harness::access::text;
 use crate::harness::gateway::Gateway;
+use crate::harness::on_backend;
 use crate::harness::on_each_backend;
-use crate::harness::on_postgres;
 use crate::harness::on_sqlite;
 use crate::harness::terminal::Ended;
 use crate::harness::terminal::run;
@@ -27,7 +27,7 @@ on_sqlite!("the directory is one process's own":
     who_can_be_reached_by_others_needs_keys,
 );
 
-on_postgres!(keys_are_made_beside_nodes_that_run);
+on_backend!(beside_nodes, Postgres, keys_are_made_beside_nodes_that_run);
 
 /// Runs `tidegate` with these words, and without a variable of ours, until it ends by itself.
 async fn tidegate(words: &[&str]) -> Ended {

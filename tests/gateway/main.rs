@@ -28,14 +28,11 @@ mod groups_shell;
 mod groups_stream;
 mod groups_stream_asking;
 mod idempotency;
-<<<<<<< HEAD
-mod keys;
-mod keys_cli;
-=======
 mod jwt;
 mod jwt_issuers;
 mod jwt_refusals;
->>>>>>> jwt
+mod keys;
+mod keys_cli;
 mod limits;
 mod lock;
 mod long_poll;
