@@ -13,7 +13,7 @@ use crate::harness::client::Call;
 use crate::harness::gateway::Gateway;
 use crate::harness::on_each_backend;
 use crate::harness::on_sqlite;
-use crate::keys::Signer;
+use crate::signers::Signer;
 
 on_each_backend!(
     a_token_produces_reads_and_streams_what_it_is_for,

@@ -23,7 +23,7 @@ use crate::jwt::ISSUER;
 use crate::jwt::KeySet;
 use crate::jwt::Showing;
 use crate::jwt::claims;
-use crate::keys::Signer;
+use crate::signers::Signer;
 
 on_sqlite!(
     "a token is checked before any database is asked":
