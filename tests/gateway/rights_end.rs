@@ -29,7 +29,7 @@ on_each_backend!(
     who_keeps_their_rights_is_not_disturbed,
 );
 
-on_backend!(two_nodes, Postgres, another_node_ends_what_is_open_as_well, a_key_made_on_one_node_is_good_on_the_other,);
+on_backend!(two_nodes, Postgres, another_node_ends_what_is_open_as_well, a_key_made_on_one_node_is_good_on_the_other);
 
 /// Everything that can be open, by one caller.
 struct Open {
