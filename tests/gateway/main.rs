@@ -8,6 +8,7 @@ mod harness;
 #[path = "../keys/mod.rs"]
 mod signers;
 
+mod api_keys;
 mod browsers;
 mod caching;
 mod cli;
@@ -31,7 +32,6 @@ mod idempotency;
 mod jwt;
 mod jwt_issuers;
 mod jwt_refusals;
-mod keys;
 mod keys_cli;
 mod limits;
 mod lock;
@@ -41,6 +41,7 @@ mod nginx_front;
 mod openapi;
 mod outage;
 mod partitioning;
+mod paused_database;
 mod positions;
 mod problems;
 mod produce_batches;

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::broker::error::Error;
 use crate::broker::groups::poll::GroupPoll;
 use crate::broker::groups::poll::Polled;
 use crate::broker::groups::session::Session;
@@ -128,18 +129,30 @@ async fn poll(
         limit: body.limit(&api.limits)?,
         wait: body.wait(&api.limits)?,
     };
-    let polled = if poll.wait.is_zero() {
-        api.broker.poll_group(poll, api.draining.cancelled()).await?
-    } else {
-        let hold = api.access.hold(&asking.0);
-        let polled = api.broker.poll_group(poll, api.cut_short(&hold)).await?;
-        if hold.has_ended() {
-            return Err(unauthorized());
-        }
-        polled
+    let commits = poll.commit && poll.cursor.is_some();
+    let refusal = |problem: Problem| if commits { problem.partly_done() } else { problem };
+    let hold = (!poll.wait.is_zero()).then(|| api.access.hold(&asking.0));
+    let polled = match &hold {
+        Some(hold) => api.broker.poll_group(poll, api.cut_short(hold)).await,
+        None => api.broker.poll_group(poll, api.draining.cancelled()).await,
     };
-    may_hold(&asking, &polled.session)?;
-    Ok(answer(format, &polled))
+    match polled {
+        Ok(_) if hold.is_some_and(|hold| hold.has_ended()) => Err(refusal(unauthorized())),
+        Ok(polled) => {
+            may_hold(&asking, &polled.session).map_err(refusal)?;
+            Ok(answer(format, &polled))
+        }
+        Err(error) if may_be_after_commit(&error) => Err(refusal(error.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A poll commits first and reads then: what refuses the reading does not mean that nothing was committed.
+fn may_be_after_commit(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseUnavailable | Error::Overloaded | Error::OffsetExpired { .. } | Error::OffsetOutOfRange(_)
+    )
 }
 
 fn answer(format: Format, polled: &Polled) -> Response {
