@@ -13,9 +13,13 @@ use crate::harness::client::Call;
 use crate::harness::gateway::Gateway;
 use crate::harness::on_each_backend;
 use crate::harness::on_sqlite;
-use crate::keys::Signer;
+use crate::signers::Signer;
 
-on_each_backend!(a_token_produces_reads_and_streams_what_it_is_for, a_stream_ends_when_its_token_does);
+on_each_backend!(
+    a_token_produces_reads_and_streams_what_it_is_for,
+    a_stream_ends_when_its_token_does,
+    a_ticket_of_a_token_is_no_more_than_the_token,
+);
 
 on_sqlite!(
     "a token is checked before any database is asked":
@@ -88,19 +92,19 @@ async fn a_token_produces_reads_and_streams_what_it_is_for(backend: Backend) {
         let token = |permissions: Value| signer.token("a", &claims(&permissions));
         let writer = token(json!([{ "verb": "produce", "topic": "pub-*" }]));
         let reader = token(json!([{ "verb": "consume", "topic": "pub-*", "group": "g" }]));
-        produce(&gateway, "pub-a", &writer).await.is(200);
+        produce(&gateway, "pub-a", &writer).await.is(201);
         for (topic, token) in [("other", &writer), ("pub-a", &reader), ("pub-none", &reader)] {
             produce(&gateway, topic, token).await.problem(403, "forbidden");
         }
         let read = |topic: &str| gateway.get(&format!("/v1/topics/{topic}/records?from=earliest"));
-        assert_eq!(read("pub-a").by(&reader).send().await.is(200).json()["records"][0]["value"], 1);
+        assert_eq!(read("pub-a").by(&reader).send().await.is(200).json()["records"][0]["value"], "1");
         for (topic, token) in [("other", &reader), ("missing", &reader), ("pub-a", &writer)] {
             read(topic).by(token).send().await.problem(403, "forbidden");
         }
         let mut events = read("pub-a").by(&reader).events().await;
-        assert_eq!(events.record().await.value(), "1");
-        produce(&gateway, "pub-a", &writer).await.is(200);
-        assert_eq!(events.record().await.value(), "1");
+        assert_eq!(events.record().await.value(), r#""1""#);
+        produce(&gateway, "pub-a", &writer).await.is(201);
+        assert_eq!(events.record().await.value(), r#""1""#);
         let poll = |group: &str| {
             let topics = json!({ "topics": ["pub-a"], "from": "earliest" });
             gateway.post(&format!("/v1/groups/{group}/members/m/poll")).json(&topics).by(&reader)
@@ -114,7 +118,7 @@ async fn a_stream_ends_when_its_token_does(backend: Backend) {
     let signer = Signer::ec();
     let gateway = KeySet::of([("a", &signer)]).gateway(backend, &["--jwt-leeway-ms", "0"]).await;
     let admin = signer.token("a", &claims(&json!([{ "verb": "admin", "topic": "*" }])));
-    produce(&gateway, "a", &admin).await.is(200);
+    produce(&gateway, "a", &admin).await.is(201);
     let mut short = claims(&json!([{ "verb": "consume", "topic": "a" }]));
     let end = now() + 12;
     short["exp"] = json!(end);
@@ -127,7 +131,33 @@ async fn a_stream_ends_when_its_token_does(backend: Backend) {
     assert!(now() >= end, "it ended before its token did");
     assert!(events.try_event().await.is_none(), "nothing comes behind it");
     gateway.get("/v1/topics/a/records").by(&token).send().await.problem(401, "unauthorized");
-    produce(&gateway, "a", &admin).await.is(200);
+    produce(&gateway, "a", &admin).await.is(201);
+}
+
+async fn a_ticket_of_a_token_is_no_more_than_the_token(backend: Backend) {
+    let signer = Signer::ec();
+    let gateway = KeySet::of([("a", &signer)]).gateway(backend, &[]).await;
+    let admin = signer.token("a", &claims(&json!([{ "verb": "admin", "topic": "*" }])));
+    produce(&gateway, "pub-a", &admin).await.is(201);
+    produce(&gateway, "other", &admin).await.is(201);
+    let mut said = claims(&json!([{ "verb": "consume", "topic": "pub-*" }]));
+    said["exp"] = json!(now() + 300); // sooner than a ticket would end
+    let token = signer.token("a", &said);
+    let who = gateway.get("/v1/whoami").by(&token).send().await.is(200).json();
+    assert_eq!((&who["name"], &who["expires_at"]), (&json!("alice"), &json!(end_of(&said))), "{who}");
+    let ticket = |body: Value| gateway.post("/v1/tickets").json(&body).by(&token).send();
+    ticket(json!({ "topic": "other" })).await.problem(403, "forbidden");
+    let made = ticket(json!({ "topic": "pub-a", "expires_in_ms": 3_600_000 })).await.is(201).json();
+    assert_eq!(made["expires_at"], end_of(&said), "not longer than the token");
+    let shown = made["ticket"].as_str().expect("a text");
+    let stream = |topic: &str| gateway.get(&format!("/v1/topics/{topic}/records?from=earliest&ticket={shown}"));
+    assert_eq!(stream("pub-a").events().await.record().await.value(), r#""1""#);
+    stream("other").header("accept", "text/event-stream").send().await.problem(403, "forbidden");
+}
+
+/// When a token of these claims ends, in milliseconds: with the default leeway.
+fn end_of(claims: &Value) -> u64 {
+    (claims["exp"].as_u64().expect("a time") + 60) * 1_000
 }
 
 async fn without_a_token_nothing_is_shown(backend: Backend) {
@@ -151,9 +181,9 @@ async fn scopes_and_a_claim_of_another_name_give_rights(backend: Backend) {
     let mut said = claims(&json!([{ "verb": "admin", "topic": "*" }]));
     produce(&gateway, "a", &signer.token("a", &said)).await.problem(403, "forbidden");
     said["scope"] = json!("openid produce:scoped-*");
-    produce(&gateway, "scoped-a", &signer.token("a", &said)).await.is(200);
+    produce(&gateway, "scoped-a", &signer.token("a", &said)).await.is(201);
     said[claim] = json!([{ "verb": "produce", "topic": "claimed" }]);
-    for (topic, status) in [("claimed", 200), ("scoped-a", 200), ("a", 403)] {
+    for (topic, status) in [("claimed", 201), ("scoped-a", 201), ("a", 403)] {
         produce(&gateway, topic, &signer.token("a", &said)).await.is(status);
     }
 }
@@ -163,7 +193,7 @@ async fn a_token_is_never_logged(backend: Backend) {
     let mut gateway = KeySet::of([("a", &signer)]).gateway(backend, &["--log", "trace"]).await;
     let good = signer.token("a", &claims(&json!([{ "verb": "produce", "topic": "a" }])));
     let bad = Signer::new_ec().token("a", &claims(&json!([])));
-    produce(&gateway, "a", &good).await.is(200);
+    produce(&gateway, "a", &good).await.is(201);
     produce(&gateway, "a", &bad).await.problem(401, "unauthorized");
     for token in [&good, &bad] {
         gateway.get(&format!("/v1/topics?x={token}")).send().await.refusal(400);

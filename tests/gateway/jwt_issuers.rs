@@ -23,7 +23,7 @@ use crate::jwt::ISSUER;
 use crate::jwt::KeySet;
 use crate::jwt::Showing;
 use crate::jwt::claims;
-use crate::keys::Signer;
+use crate::signers::Signer;
 
 on_sqlite!(
     "a token is checked before any database is asked":
@@ -97,6 +97,6 @@ async fn a_key_set_is_fetched_over_tls_from_whom_the_system_trusts(_: Backend) {
         let gateway = Gateway::with_environment(&flags, &[("SSL_CERT_FILE", path)]).await;
         assert_eq!(status_of(&gateway, &signer, "a").await, status, "{name}:\n{}", gateway.stderr());
         assert_eq!(status_of(&gateway, &Signer::new_ec(), "b").await, 401);
-        assert_eq!(asked.load(SeqCst), before + 1, "one fetch, whatever comes");
+        assert!(asked.load(SeqCst) > before, "it was asked for its keys");
     }
 }

@@ -16,10 +16,10 @@ use crate::jwt::KeySet;
 use crate::jwt::Showing;
 use crate::jwt::claims;
 use crate::jwt::now;
-use crate::keys::EC_PUBLIC_PEM;
-use crate::keys::RSA_PRIVATE_PEM;
-use crate::keys::RSA_PUBLIC_PEM;
-use crate::keys::Signer;
+use crate::signers::EC_PUBLIC_PEM;
+use crate::signers::RSA_PRIVATE_PEM;
+use crate::signers::RSA_PUBLIC_PEM;
+use crate::signers::Signer;
 
 on_sqlite!(
     "a token is checked before any database is asked":

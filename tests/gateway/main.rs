@@ -6,7 +6,7 @@
 
 mod harness;
 #[path = "../keys/mod.rs"]
-mod keys;
+mod signers;
 
 mod api_keys;
 mod browsers;
