@@ -12,7 +12,7 @@
 //!  http::native  http::ops                  ways to speak, blind to each other
 //!  http::kit                                what every way of speaking shares
 //!  broker                                   what the gateway does, free of HTTP
-//!  log  groups                              partition logs: append, read, wait, keep short · consumer groups
+//!  log  groups  access                      partition logs: append, read, wait, keep short · consumer groups · who may what
 //!  store  segments                          SQL tables · segment files
 //!  model  signal  tasks  telemetry          vocabulary · waking who waits · task lifecycle · logging
 //! ```
@@ -31,6 +31,7 @@
 //! Acknowledged means durable. Offsets are dense, given once, in the order of acknowledgement. A reader that resumes
 //! misses nothing and repeats nothing, or is told what is gone. Every queue has a bound.
 
+pub mod access;
 pub mod app;
 pub mod broker;
 pub mod cli;

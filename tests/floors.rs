@@ -9,7 +9,7 @@ use std::path::PathBuf;
 const FLOORS: &[&[&str]] = &[
     &["model", "signal", "tasks", "telemetry"],
     &["store", "segments"],
-    &["log", "groups"],
+    &["log", "groups", "access"],
     &["broker"],
     &["http::kit"],
     &["http::native", "http::ops"],
@@ -24,8 +24,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("axum::", &["http"]),
     ("tower::", &["http"]),
-    // The terminal commands speak to a gateway by one client of theirs.
-    ("hyper::", &["http", "cli::client"]),
+    // The terminal commands speak to a gateway by one client of theirs; key sets are fetched from their issuer.
+    ("hyper::", &["http", "cli::client", "access::jwt::fetch"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

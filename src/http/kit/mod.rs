@@ -1,6 +1,7 @@
 //! What every way of speaking shares: refusals, strict requests, media types. Names the tools; no logic.
 
 pub mod body;
+pub mod caller;
 pub mod context;
 pub mod fanout;
 pub mod media;

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::broker::groups::admin::OffsetReset;
 use crate::broker::groups::admin::ResetTo;
 use crate::http::kit::body;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::path::GroupPath;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -99,6 +100,7 @@ struct ResetOffsetAnswer {
         Problem))]
 async fn reset_offsets(
     State(api): State<Api>,
+    asking: Asking,
     GroupPath { group }: GroupPath,
     uri: Uri,
     body::Json(body): body::Json<ResetBody>,
@@ -107,6 +109,7 @@ async fn reset_offsets(
     let topic = body.topic.parse();
     let topic: TopicName =
         topic.map_err(|why| Problem::new(Code::InvalidName, format!("`topic`: {why}.")).with("parameter", "topic"))?;
+    asking.consumes([&topic])?;
     let to = match (body.to.as_deref(), body.offset.as_deref()) {
         (Some(_), Some(_)) => return Err(invalid("offset", "Either `to` or `offset` is given, not both.")),
         (None, None) => return Err(missing("to").with("instead", ["offset"])),
