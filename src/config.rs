@@ -26,6 +26,7 @@ use crate::config::client::Groups;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
+use crate::http::tls;
 use crate::log;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
@@ -139,7 +140,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` tells it
+    /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` (https://ADDR with TLS) tells it
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     #[command(flatten, next_help_heading = "Storage")]
@@ -150,6 +151,8 @@ struct Serve {
     streams: Streams,
     #[command(flatten, next_help_heading = "Browsers and names")]
     names: Names,
+    #[command(flatten, next_help_heading = "TLS")]
+    tls: TlsFlags,
     #[command(flatten, next_help_heading = "Limits of requests")]
     limits: LimitFlags,
     #[command(flatten, next_help_heading = "Connections")]
@@ -242,6 +245,16 @@ struct Names {
     cors_origin: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+struct TlsFlags {
+    /// Certificate in PEM, with those behind it that lead to one that clients know; read again when it changes
+    #[arg(long, env = "TIDEGATE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key in PEM, which nobody but its owner may read
+    #[arg(long, env = "TIDEGATE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
 /// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
 const BYTES_MAX: u64 = 1 << 30;
 /// The parts of a request's head must fit into the 64 KiB that are read of it at all (and 100 headers, hyper's bound).
@@ -322,7 +335,7 @@ struct Connections {
         default_value_t = http::server::Options::default().connections_max as u64,
         value_parser = value_parser!(u64).range(1..=10_000_000))]
     connections_max: u64,
-    /// How long the head of a request may take, in milliseconds
+    /// How long the head of a request may take, and before it the TLS handshake, in milliseconds
     #[arg(long, env = "TIDEGATE_HEADER_READ_MS_MAX", value_name = "MS",
         default_value_t = ms(http::server::Options::default().header_read_max),
         value_parser = value_parser!(u64).range(100..=3_600_000))]
@@ -413,6 +426,7 @@ impl TryFrom<Serve> for Config {
                 cors_origins: serve.names.cors_origin,
                 limits,
                 server: serve.connections.into(),
+                tls: serve.tls.into(),
             },
             telemetry: telemetry::Options { format, filter: serve.logging.log },
         })
@@ -452,6 +466,13 @@ impl From<Connections> for http::server::Options {
             http2_streams_max: flags.http2_streams_max,
             drain_max: Duration::from_millis(flags.drain_ms_max),
         }
+    }
+}
+
+impl From<TlsFlags> for Option<tls::Files> {
+    fn from(flags: TlsFlags) -> Self {
+        let (certificate, key) = flags.tls_cert.zip(flags.tls_key)?;
+        Some(tls::Files { certificate, key })
     }
 }
 
@@ -517,6 +538,8 @@ mod tests {
             &["--allowed-host", "a:80"],
             &["--record-bytes-max", "0"],
             &["--idle-ms-max", "-1"],
+            &["--tls-cert", "cert.pem"],
+            &["--tls-key", "key.pem"],
             &["--database-url", "mysql://host/name"],
             &["--database-url", "postgres://host:port/name"],
             &["--database-url", "host=here user=me"],

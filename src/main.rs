@@ -9,6 +9,7 @@ use tidegate::config;
 use tidegate::config::Config;
 use tidegate::config::Invocation;
 use tidegate::http;
+use tidegate::http::tls::Unusable;
 use tidegate::store::OpenError;
 use tidegate::tasks::Tasks;
 use tidegate::telemetry;
@@ -68,7 +69,8 @@ async fn serve(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            if error.is::<OpenError>() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+            let refused = error.is::<OpenError>() || error.is::<Unusable>();
+            if refused { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

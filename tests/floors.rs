@@ -26,6 +26,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tower::", &["http"]),
     // The terminal commands speak to a gateway by one client of theirs.
     ("hyper::", &["http", "cli::client"]),
+    ("rustls::", &["http"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

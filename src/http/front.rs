@@ -29,7 +29,9 @@ use http_body::Body as HttpBody;
 use tower::Service;
 
 use crate::http::hosts::Hosts;
+use crate::http::hosts::split_port;
 use crate::http::kit::context::Context;
+use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
 use crate::http::kit::media::names_event_stream;
 use crate::http::kit::problem::Outcome;
@@ -45,6 +47,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const VARY_READS: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Origin, Authorization");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// A year, as is usual (RFC 6797 section 11.2 has it renewed with every answer).
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Bounds of `retry:` in an event stream that only says a passing problem, in milliseconds: at random, so that those who
 /// were turned away together do not come back together.
 const STREAM_RETRY_MS: std::ops::RangeInclusive<u32> = 2_000..=10_000;
@@ -65,6 +69,8 @@ struct Asked {
     request_id: RequestId,
     method: Method,
     uri: Uri,
+    /// Browsers are told to keep to TLS.
+    strict_transport: bool,
 }
 
 impl Asked {
@@ -98,8 +104,8 @@ impl Front {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Answers one request that came in on the address `local`.
-    pub(crate) async fn answer<B>(&self, mut request: Request<B>, local: IpAddr) -> Response
+    /// Answers one request.
+    pub(crate) async fn answer<B>(&self, mut request: Request<B>, link: Link) -> Response
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -108,15 +114,16 @@ impl Front {
             request_id: self.request_id(request.headers()),
             method: request.method().clone(),
             uri: request.uri().clone(),
+            strict_transport: link.secure && !is_localhost(request.headers(), request.uri()),
         };
         let mut cross_origin = None;
-        let mut response = match self.admit(&request, local, &mut cross_origin) {
+        let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
             Ok(None) => {
                 without_trailing_slash(request.uri_mut());
                 let head_only = asked.method == Method::HEAD;
-                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only });
+                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, link });
                 self.route(request.map(Body::new), &asked).await
             }
         };
@@ -285,6 +292,12 @@ fn is_topic(path: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
+/// To keep `localhost` to TLS would bind every other server on that machine, whatever its port.
+fn is_localhost(headers: &HeaderMap, uri: &Uri) -> bool {
+    let name = host(headers, uri).ok().and_then(split_port);
+    name.is_some_and(|(name, _)| name.eq_ignore_ascii_case("localhost"))
+}
+
 /// What every answer carries.
 fn finish(mut response: Response, asked: &Asked, cross_origin: Option<CrossOrigin>) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -301,6 +314,9 @@ fn finish(mut response: Response, asked: &Asked, cross_origin: Option<CrossOrigi
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if asked.is_read() && is_api(asked.uri.path()) {
         headers.insert(header::VARY, VARY_READS);
+    }
+    if asked.strict_transport {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
@@ -354,8 +370,6 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
     fn front() -> Front {
         let router = Router::new().route("/v1/topics/{topic}", get(async || "a topic")).route(
             "/v1/panics",
@@ -371,7 +385,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let (parts, body) = front.answer(request, LOCAL).await.into_parts();
+        let (parts, body) = front.answer(request, Link::LOOPBACK).await.into_parts();
         let text = body.collect().await.expect("a whole body").to_bytes();
         (Response::from_parts(parts, Body::empty()), String::from_utf8(text.to_vec()).expect("UTF-8"))
     }

@@ -6,6 +6,7 @@ pub mod native;
 pub mod ops;
 pub mod origins;
 pub mod server;
+pub mod tls;
 
 mod connection;
 mod front;
@@ -44,6 +45,8 @@ pub struct Options {
     pub limits: Limits,
     /// How connections are treated.
     pub server: server::Options,
+    /// Certificate and key; without them HTTP is spoken in the clear.
+    pub tls: Option<tls::Files>,
 }
 
 #[derive(OpenApi)]

@@ -18,9 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::connection;
 use crate::http::connection::Bounds;
+use crate::http::connection::Common;
 use crate::http::connection::Stage;
 use crate::http::connection::Streams;
 use crate::http::front::Front;
+use crate::http::tls::Tls;
 use crate::tasks::Tasks;
 
 /// How connections are treated.
@@ -28,7 +30,7 @@ use crate::tasks::Tasks;
 pub struct Options {
     /// Connections at once; beyond it new ones wait in the queue of the kernel until one ends.
     pub connections_max: usize,
-    /// How long the head of a request may take.
+    /// How long the head of a request may take, and before it the TLS handshake.
     pub header_read_max: Duration,
     /// How long a connection may be silent between two requests.
     pub idle_max: Duration,
@@ -82,9 +84,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `draining` is cancelled. Then nothing new is accepted, every request under way may finish within
+/// Serves until `draining` is cancelled, over TLS if that is given. Then nothing new is accepted, every request under way may finish within
 /// [`Options::drain_max`] (streams end themselves: they watch the same token), and what is left is closed.
-pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, draining: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    front: Arc<Front>,
+    options: Options,
+    tls: Option<Tls>,
+    draining: CancellationToken,
+) {
     let connections = Tasks::default();
     let stage = Arc::new(Stage::new());
     let http = Arc::new(builder(&options, connections.clone()));
@@ -93,6 +101,17 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
         idle_max: options.idle_max,
         write_stall_max: options.write_stall_max,
     };
+    let common = Common {
+        http,
+        front: Arc::clone(&front),
+        stage: Arc::clone(&stage),
+        bounds,
+        tls: tls.as_ref().map(Tls::acceptor),
+    };
+    let upkeep = Tasks::default();
+    if let Some(tls) = tls {
+        tls.keep_up(&upkeep);
+    }
     let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
     let accepting = async {
         loop {
@@ -100,13 +119,14 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
                 tracing::warn!(limit = options.connections_max, "as many connections as there may be; new ones wait");
             }
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-            let stream = accept(&listener).await;
-            let served = connection::serve(stream, Arc::clone(&http), Arc::clone(&front), Arc::clone(&stage), bounds);
+            let (stream, remote) = accept(&listener).await;
+            let served = connection::serve(stream, remote, common.clone());
             connections.spawn("http connection", served.map(move |()| drop(place)));
         }
     };
     draining.run_until_cancelled(accepting).await;
     drop(listener);
+    upkeep.stopping().cancel();
     front.drain();
     stage.drain();
     if let Err(late) = connections.finish(options.drain_max).await {
@@ -118,15 +138,15 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, remote)) => {
                 // Answers are written whole; to wait for more to send would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "no TCP_NODELAY");
                 }
-                return stream;
+                return (stream, remote);
             }
             // The client gave up before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -188,7 +208,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let front = http::front(router, &http::Options::default());
         let tasks = Tasks::default();
-        tasks.spawn("server", serve(listener, front, options, tasks.stopping().clone()));
+        tasks.spawn("server", serve(listener, front, options, None, tasks.stopping().clone()));
         Server { address, tasks }
     }
 

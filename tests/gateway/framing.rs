@@ -10,6 +10,7 @@ use crate::harness::topic::Topic;
 on_each_backend!(
     ambiguous_framing_is_refused_and_writes_nothing,
     heads_that_break_the_rules_are_refused,
+    what_is_no_request_is_refused_with_a_problem_too,
     a_body_that_is_cut_short_writes_nothing,
     a_body_too_large_is_refused_before_it_is_sent,
     pipelined_requests_are_answered_in_order,
@@ -80,6 +81,40 @@ async fn heads_that_break_the_rules_are_refused(backend: Backend) {
         assert!(found.iter().all(|status| [400, 421, 505].contains(status)), "{head:?}: {found:?}");
         assert!(found.len() <= 1, "{head:?}: {found:?}");
         assert_unharmed(&gateway, &topic, &head).await;
+    }
+}
+
+async fn what_is_no_request_is_refused_with_a_problem_too(backend: Backend) {
+    let gateway = Gateway::start(backend).await;
+    let good = format!("GET /v1 HTTP/1.1\r\nHost: {}\r\n", gateway.address());
+    for (bytes, status, code) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "invalid_parameter"),
+        ("\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n\r\n".to_owned(), 400, "invalid_parameter"),
+        (format!("{good}X y: z\r\n\r\n"), 400, "invalid_parameter"),
+        (format!("{good}X: {}\r\n\r\n", "x".repeat(100_000)), 431, "headers_too_large"),
+        (format!("{good}{}\r\n", "X: y\r\n".repeat(200)), 431, "headers_too_large"),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(65_535)), 414, "uri_too_long"),
+    ] {
+        let begin = &bytes[..40.min(bytes.len())];
+        let mut connection = Connection::open(gateway.address()).await;
+        connection.send(&bytes).await;
+        let head = connection.head().await;
+        assert_eq!((head.status, head.header("connection")), (status, Some("close")), "{begin:?}");
+        let told = problem(&connection.body(&head).await);
+        assert_eq!((told["code"].as_str(), told["outcome"].as_str()), (Some(code), Some("not_written")), "{begin:?}");
+        assert_eq!(head.header("x-request-id"), told["request_id"].as_str());
+        assert_eq!(connection.everything().await, "", "{begin:?}");
+
+        // Behind a good request, on the same connection.
+        let mut connection = Connection::open(gateway.address()).await;
+        connection.send(format!("{good}\r\n")).await;
+        let head = connection.head().await;
+        assert_eq!(head.status, 200);
+        connection.body(&head).await;
+        connection.send(&bytes).await;
+        let head = connection.head().await;
+        assert_eq!(head.status, status, "{begin:?}");
+        assert_eq!(problem(&connection.body(&head).await)["code"], code, "{begin:?}");
     }
 }
 

@@ -47,6 +47,7 @@ mod single_records;
 mod slow_readers;
 mod sse;
 mod sse_resume;
+mod tls;
 mod topics;
 mod two_nodes;
 mod two_nodes_groups;

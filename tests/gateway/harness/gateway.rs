@@ -26,8 +26,8 @@ use crate::harness::topic::Topic;
 use crate::harness::wait::eventually;
 use crate::harness::wait::soon;
 
-/// What the binary prints on standard output once it is ready, before its address.
-const READY: &str = "listening on http://";
+/// What the binary prints on standard output once it is ready, before its scheme and address.
+const READY: &str = "listening on ";
 
 /// Connections of one gateway to PostgreSQL beside those that each has: few, since many gateways run at once.
 const READERS: &str = "2";
@@ -298,7 +298,7 @@ fn watch_stdout(lines: impl BufRead, found: oneshot::Sender<SocketAddr>) {
     let mut found = Some(found);
     // Read to the end: a full pipe would stop the process.
     for line in lines.lines().map_while(Result::ok) {
-        let address = line.split(READY).nth(1).and_then(|rest| rest.trim().parse().ok());
+        let address = line.split(READY).nth(1).and_then(|url| url.split("://").nth(1)?.trim().parse().ok());
         if let (Some(address), Some(found)) = (address, found.take_if(|_| address.is_some())) {
             found.send(address).ok();
         }
