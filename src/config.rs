@@ -1,7 +1,9 @@
 //! Flags and environment, and nothing else that knows of them: each floor's options are filled here, with a sentence for
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
+mod callers;
 mod client;
+mod tls;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -21,12 +23,13 @@ use crate::broker;
 use crate::cli::consume;
 use crate::cli::groups;
 use crate::cli::url::ServerUrl;
+use crate::config::callers::CallerFlags;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::tls::TlsFlags;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
-use crate::http::tls;
 use crate::log;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
@@ -155,6 +158,8 @@ struct Serve {
     tls: TlsFlags,
     #[command(flatten, next_help_heading = "Limits of requests")]
     limits: LimitFlags,
+    #[command(flatten, next_help_heading = "Limits of callers")]
+    callers: CallerFlags,
     #[command(flatten, next_help_heading = "Connections")]
     connections: Connections,
     #[command(flatten, next_help_heading = "Logging")]
@@ -243,16 +248,6 @@ struct Names {
     /// Origin of other web pages that may use the gateway, such as https://app.example.com (repeatable)
     #[arg(long, env = "TIDEGATE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = parse_origin)]
     cors_origin: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct TlsFlags {
-    /// Certificate in PEM, with those behind it that lead to one that clients know; read again when it changes
-    #[arg(long, env = "TIDEGATE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// Its private key in PEM, which nobody but its owner may read
-    #[arg(long, env = "TIDEGATE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
 }
 
 /// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
@@ -425,6 +420,7 @@ impl TryFrom<Serve> for Config {
                 public_urls: serve.names.public_url,
                 cors_origins: serve.names.cors_origin,
                 limits,
+                limiter: serve.callers.into(),
                 server: serve.connections.into(),
                 tls: serve.tls.into(),
             },
@@ -466,13 +462,6 @@ impl From<Connections> for http::server::Options {
             http2_streams_max: flags.http2_streams_max,
             drain_max: Duration::from_millis(flags.drain_ms_max),
         }
-    }
-}
-
-impl From<TlsFlags> for Option<tls::Files> {
-    fn from(flags: TlsFlags) -> Self {
-        let (certificate, key) = flags.tls_cert.zip(flags.tls_key)?;
-        Some(tls::Files { certificate, key })
     }
 }
 
@@ -538,6 +527,8 @@ mod tests {
             &["--allowed-host", "a:80"],
             &["--record-bytes-max", "0"],
             &["--idle-ms-max", "-1"],
+            &["--address-requests-per-s", "0"],
+            &["--trusted-proxy", "10.0.0.1/8"],
             &["--tls-cert", "cert.pem"],
             &["--tls-key", "key.pem"],
             &["--database-url", "mysql://host/name"],

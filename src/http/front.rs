@@ -1,6 +1,6 @@
 //! What every request passes, in one place and in this order: it gets an id; it must fit the limits of a head; its `Host`
-//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; then it is
-//! routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
+//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; its caller must
+//! have enough left of what it may; then it is routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
 //! body.
 //!
 //! One function and no stack of layers: a layer costs a boxed future per request, and the order here matters.
@@ -33,15 +33,18 @@ use crate::http::hosts::split_port;
 use crate::http::kit::context::Context;
 use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
-use crate::http::kit::media::names_event_stream;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
+use crate::http::limiter::Entry;
+use crate::http::limiter::Limiter;
+use crate::http::limiter::passing;
 use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
 use crate::model::limits::Limits;
+use crate::quota::Held;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -59,6 +62,7 @@ pub struct Front {
     hosts: Hosts,
     origins: Origins,
     limits: Limits,
+    limiter: Limiter,
     /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
     next_id: AtomicU64,
     draining: AtomicBool,
@@ -94,9 +98,9 @@ fn is_health(path: &str) -> bool {
 
 impl Front {
     /// Puts the rules before `router`.
-    pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits) -> Self {
+    pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits, limiter: Limiter) -> Self {
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false) }
+        Self { router, hosts, origins, limits, limiter, next_id, draining: AtomicBool::new(false) }
     }
 
     /// From now on every new request is refused with `draining`, health excepted.
@@ -116,21 +120,37 @@ impl Front {
             uri: request.uri().clone(),
             strict_transport: link.secure && !is_localhost(request.headers(), request.uri()),
         };
+        let link = self.limiter.see_through(link, request.headers());
         let mut cross_origin = None;
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
-            Ok(None) => {
-                without_trailing_slash(request.uri_mut());
-                let head_only = asked.method == Method::HEAD;
-                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, link });
-                self.route(request.map(Body::new), &asked).await
-            }
+            Ok(None) => match self.enter(&request, link) {
+                Err(refusal) => refusal.into_response(),
+                Ok(entry) => {
+                    without_trailing_slash(request.uri_mut());
+                    let (request_id, head_only) = (asked.request_id.clone(), asked.method == Method::HEAD);
+                    let payers = entry.payers.clone();
+                    request.extensions_mut().insert(Context { request_id, head_only, link, payers });
+                    let response = self.route(request.map(|body| entry.pace(Body::new(body))), &asked).await;
+                    entry.follow(response)
+                }
+            },
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
             response = other_method(&response, &asked);
         }
         finish(response, &asked, cross_origin)
+    }
+
+    /// Counts the request against what its caller may. Health is not counted: it is asked by those who watch.
+    fn enter<B: HttpBody>(&self, request: &Request<B>, link: Link) -> Result<Entry, Problem> {
+        if is_health(request.uri().path()) { Ok(Entry::default()) } else { self.limiter.enter(request, link) }
+    }
+
+    /// Lets a connection from this address in, for as long as the value lives; `None` if it has as many as it may.
+    pub(crate) fn connection(&self, remote: IpAddr) -> Option<Option<Held>> {
+        self.limiter.connection(remote)
     }
 
     fn request_id(&self, headers: &HeaderMap) -> RequestId {
@@ -170,7 +190,8 @@ impl Front {
             return Ok(Some(cross_origin.preflight(headers)));
         }
         if self.draining.load(Ordering::Acquire) && !health {
-            return Err(draining(request.method(), uri, headers));
+            let problem = Problem::new(Code::Draining, "This node is shutting down.");
+            return Err(passing(problem, request.method(), uri, headers));
         }
         Ok(None)
     }
@@ -234,16 +255,6 @@ fn beyond(code: Code, what: &str, limit: usize, unit: &str) -> Problem {
 fn no_proxy() -> Problem {
     let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     Problem::new(Code::MethodNotAllowed, "The gateway is no proxy.").header(header::ALLOW, allow)
-}
-
-fn draining(method: &Method, uri: &Uri, headers: &HeaderMap) -> Problem {
-    let problem = Problem::new(Code::Draining, "This node is shutting down.");
-    // A browser's EventSource never comes back after a 503.
-    let stream = method == Method::GET
-        && is_api(uri.path())
-        && uri.path().trim_end_matches('/').ends_with("/records")
-        && names_event_stream(uri.query(), headers);
-    if stream { problem.as_event_stream() } else { problem }
 }
 
 /// `/v1/topics/` is `/v1/topics`. The pages of Swagger UI are left alone: their links are relative to `/docs/`.
@@ -369,6 +380,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::http::limiter;
 
     fn front() -> Front {
         let router = Router::new().route("/v1/topics/{topic}", get(async || "a topic")).route(
@@ -376,7 +388,7 @@ mod tests {
             get(async || -> &'static str { panic!("inside") }).post(async || -> &'static str { panic!("inside") }),
         );
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
-        Front::new(router, Hosts::default(), origins, Limits::default())
+        Front::new(router, Hosts::default(), origins, Limits::default(), Limiter::new(limiter::Options::default()))
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {

@@ -21,6 +21,7 @@ use crate::http::connection::Bounds;
 use crate::http::connection::Common;
 use crate::http::connection::Stage;
 use crate::http::connection::Streams;
+use crate::http::files;
 use crate::http::front::Front;
 use crate::http::tls::Tls;
 use crate::tasks::Tasks;
@@ -34,7 +35,7 @@ pub struct Options {
     pub header_read_max: Duration,
     /// How long a connection may be silent between two requests.
     pub idle_max: Duration,
-    /// How long a socket may take no byte while there are some to send.
+    /// How long a socket, or a stream of HTTP/2, may take nothing while there is something to send.
     pub write_stall_max: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub http2_streams_max: u32,
@@ -95,7 +96,8 @@ pub async fn serve(
 ) {
     let connections = Tasks::default();
     let stage = Arc::new(Stage::new());
-    let http = Arc::new(builder(&options, connections.clone()));
+    let streams = Streams { tasks: connections.clone(), write_stall_max: options.write_stall_max };
+    let http = Arc::new(builder(&options, streams));
     let bounds = Bounds {
         header_read_max: options.header_read_max,
         idle_max: options.idle_max,
@@ -112,16 +114,29 @@ pub async fn serve(
     if let Some(tls) = tls {
         tls.keep_up(&upkeep);
     }
-    let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
+    let room = files::room_for_connections();
+    if room < options.connections_max {
+        tracing::warn!(
+            "the limit on open files leaves room for {room} connections, and not {}: raise it (`ulimit -Hn`, LimitNOFILE)",
+            options.connections_max
+        );
+    }
+    let connections_max = options.connections_max.min(room);
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let accepting = async {
         loop {
             if places.available_permits() == 0 {
-                tracing::warn!(limit = options.connections_max, "as many connections as there may be; new ones wait");
+                tracing::warn!(limit = connections_max, "as many connections as there may be; new ones wait");
             }
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
             let (stream, remote) = accept(&listener).await;
+            // Not answered but closed: a browser's EventSource comes back after that, and never after a refusal.
+            let Some(held) = front.connection(remote.ip()) else {
+                tracing::debug!(%remote, "this address has as many connections as it may");
+                continue;
+            };
             let served = connection::serve(stream, remote, common.clone());
-            connections.spawn("http connection", served.map(move |()| drop(place)));
+            connections.spawn("http connection", served.map(move |()| drop((place, held))));
         }
     };
     draining.run_until_cancelled(accepting).await;
@@ -158,8 +173,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-fn builder(options: &Options, connections: Tasks) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams(connections));
+fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -185,8 +200,12 @@ mod tests {
 
     use axum::Router;
     use axum::body::Body;
+    use axum::http::Request;
     use axum::routing::get;
     use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use hyper_util::rt::TokioExecutor;
+    use hyper_util::rt::TokioIo;
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
     use tokio::sync::Notify;
@@ -286,21 +305,60 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_let_go() {
+        let (router, is_gone) = endless();
+        let options = Options { write_stall_max: Duration::from_millis(100), ..Options::default() };
+        let server = start(router, options);
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it reads");
+        let ended = timeout(PATIENCE, is_gone).await.expect("the body is dropped");
+        assert!(ended.is_err(), "dropped, not sent");
+    }
+
+    /// A body that never ends, and word when it is dropped.
+    fn endless() -> (Router, oneshot::Receiver<()>) {
         let (gone, is_gone) = oneshot::channel::<()>();
         let gone = Arc::new(Mutex::new(Some(gone)));
         let endless = async move || {
-            let held = gone.lock().expect("no panic").take(); // dropped with the body
-            let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+            let held = gone.lock().expect("no panic").take();
+            let chunk = Bytes::from(vec![b'x'; 1 << 20]);
             Body::from_stream(futures_util::stream::repeat_with(move || {
                 let _ = &held;
                 Ok::<_, std::convert::Infallible>(chunk.clone())
             }))
         };
-        let options = Options { write_stall_max: Duration::from_millis(100), ..Options::default() };
-        let server = start(Router::new().route("/endless", get(endless)), options);
-        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
-        stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it reads");
+        (Router::new().route("/endless", get(endless)).route("/short", get(async || "short")), is_gone)
+    }
+
+    #[tokio::test]
+    async fn an_http2_stream_that_is_not_read_is_reset_and_the_others_go_on() {
+        let (router, is_gone) = endless();
+        let options = Options { write_stall_max: Duration::from_millis(200), ..Options::default() };
+        let server = start(router, options);
+        let stream = TcpStream::connect(server.address).await.expect("it listens");
+        let (mut client, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(100_000)
+            .handshake::<_, Body>(TokioIo::new(stream))
+            .await
+            .expect("it speaks HTTP/2");
+        server.tasks.spawn("client", connection.map(drop));
+        let mut ask = async |path: &str| {
+            let request = Request::get(format!("http://localhost{path}")).body(Body::empty()).expect("a request");
+            client.send_request(request).await.expect("an answer").into_body()
+        };
+        let mut unread = ask("/endless").await;
         let ended = timeout(PATIENCE, is_gone).await.expect("the body is dropped");
         assert!(ended.is_err(), "dropped, not sent");
+        // It is cut behind what fits its window, not ended as if that were all.
+        let cut = async {
+            loop {
+                match unread.frame().await {
+                    Some(Ok(_)) => {}
+                    end => break end,
+                }
+            }
+        };
+        let cut = timeout(PATIENCE, cut).await.expect("it ends");
+        assert!(cut.is_some_and(|end| end.is_err()), "reset");
+        assert_eq!(ask("/short").await.collect().await.expect("whole").to_bytes(), "short");
     }
 }

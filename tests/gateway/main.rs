@@ -8,6 +8,7 @@ mod harness;
 
 mod browsers;
 mod caching;
+mod callers;
 mod cli;
 mod compose;
 mod concurrency;
@@ -45,6 +46,7 @@ mod segment_cache;
 mod shutdown;
 mod single_records;
 mod slow_readers;
+mod slow_senders;
 mod sse;
 mod sse_resume;
 mod tls;

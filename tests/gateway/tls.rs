@@ -162,8 +162,9 @@ async fn a_renewed_certificate_is_served_without_a_restart(_: Backend) {
     .await
     .is(200);
     assert!(gateway.stderr().contains("read anew"), "{}", gateway.stderr());
-    topic.count(0, 0..1).await; // on connections that were there
-    assert_eq!(stream.record().await.offset, 0);
+    let fresh = certificate.client(gateway.address()).await;
+    Topic::named(&fresh, "orders").count(0, 0..1).await;
+    assert_eq!(stream.record().await.offset, 0, "a connection that was there goes on");
     assert!(before.another().get("/v1").try_send().await.is_err(), "the old certificate is shown no more");
 }
 

@@ -4,7 +4,7 @@
 //! - the head of a request must come within `header_read_max` of its first byte, and the first within as much of the
 //!   connection; then 408 and the end;
 //! - between requests a connection may be silent for `idle_max`;
-//! - while we have bytes to send, the socket must take some every `write_stall_max`;
+//! - while we have bytes to send, the socket, or the stream of HTTP/2, must take some every `write_stall_max`;
 //! - a body is bounded where it is read (`kit::body`);
 //! - a TLS handshake may take `header_read_max` before all that.
 
@@ -14,6 +14,7 @@ mod silence;
 mod socket;
 mod stage;
 mod state;
+mod streams;
 mod wire;
 
 use std::net::SocketAddr;
@@ -25,7 +26,6 @@ use std::task::Poll;
 use axum::http::Request;
 use axum::http::Version;
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
@@ -42,10 +42,11 @@ use crate::http::connection::socket::Socket;
 pub(crate) use crate::http::connection::stage::Stage;
 use crate::http::connection::state::InFlight;
 use crate::http::connection::state::State;
+pub(crate) use crate::http::connection::streams::Streams;
+use crate::http::connection::streams::Watch;
 use crate::http::connection::wire::Wire;
 use crate::http::front::Front;
 use crate::http::kit::context::Link;
-use crate::tasks::Tasks;
 
 /// What all connections have in common.
 #[derive(Clone)]
@@ -60,16 +61,6 @@ pub(crate) struct Common {
     pub(crate) bounds: Bounds,
     /// Speaks TLS, where that is spoken.
     pub(crate) tls: Option<TlsAcceptor>,
-}
-
-/// Spawns the streams of HTTP/2 connections, whose requests run beside each other.
-#[derive(Clone)]
-pub(crate) struct Streams(pub(crate) Tasks);
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        self.0.spawn("http2 stream", stream);
-    }
 }
 
 /// Serves a connection from `remote` to its end.
@@ -163,5 +154,5 @@ async fn answer(front: &Front, request: Request<Incoming>, link: Link, in_flight
         in_flight.0.http2.store(true, Ordering::Relaxed);
     }
     let request = request.map(|body| Question::new(body, Arc::clone(&in_flight.0)));
-    front.answer(request, link).await.map(|body| Answer::new(body, in_flight))
+    front.answer(request, link).await.map(|body| Answer::new(body, in_flight, Watch::current()))
 }

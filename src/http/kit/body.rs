@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::FromRef;
@@ -29,6 +30,10 @@ use crate::model::limits::Limits;
 /// How long an ordinary body may be silent before the request is given up.
 pub const BODY_IDLE_MAX: Duration = Duration::from_secs(30);
 
+/// What an ordinary body must come to on average, in bytes a second, after the first [`BODY_IDLE_MAX`]: what the slowest
+/// networks give (Apache's mod_reqtimeout asks for as much), and far more than those send who only want to be waited for.
+const BODY_BYTES_PER_S_MIN: u64 = 500;
+
 /// How long a streamed body may be silent: its client sends when it has something.
 pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 
@@ -36,24 +41,42 @@ pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 pub struct Chunks {
     body: Body,
     idle_max: Duration,
+    /// Since when, and how many bytes came since; `None` where a body may be as slow as it likes.
+    pace: Option<(Instant, u64)>,
 }
 
 impl Chunks {
     /// Reads `body` piece by piece; a silence of `idle_max` ends it.
     pub fn new(body: Body, idle_max: Duration) -> Self {
-        Self { body, idle_max }
+        Self { body, idle_max, pace: None }
+    }
+
+    /// Reads `body` as one that its sender has ready: it may be silent for [`BODY_IDLE_MAX`], and not much slower than
+    /// networks are.
+    fn of_ready(body: Body) -> Self {
+        Self { body, idle_max: BODY_IDLE_MAX, pace: Some((Instant::now(), 0)) }
+    }
+
+    /// How long the next piece may take.
+    fn patience(&self) -> Duration {
+        self.pace.map_or(self.idle_max, |(begun, bytes)| patience_with(bytes, begun.elapsed()))
     }
 
     /// The next piece; `None` after the last.
     ///
     /// # Errors
-    /// `request_timeout` after a silence; `invalid_parameter` if the body breaks off or is framed wrongly.
+    /// `request_timeout` after a silence, or if it comes too slowly; `invalid_parameter` if the body breaks off or is framed wrongly.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            match timeout(self.idle_max, self.body.frame()).await {
+            match timeout(self.patience(), self.body.frame()).await {
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => return Ok(Some(data)),
+                    Ok(data) => {
+                        if let Some((_, bytes)) = &mut self.pace {
+                            *bytes += data.len() as u64;
+                        }
+                        return Ok(Some(data));
+                    }
                     Err(_trailers) => {} // trailers say nothing here
                 },
                 Ok(None) => return Ok(None),
@@ -63,14 +86,24 @@ impl Chunks {
                 }
                 Err(_) => {
                     let seconds = self.idle_max.as_secs();
-                    return Err(Problem::new(
-                        Code::RequestTimeout,
-                        format!("No byte of the body came for {seconds} seconds."),
-                    ));
+                    let detail = match self.pace {
+                        Some((_, 1..)) => format!(
+                            "The body came too slowly: nothing for {seconds} seconds, or fewer than \
+                             {BODY_BYTES_PER_S_MIN} bytes a second."
+                        ),
+                        _ => format!("No byte of the body came for {seconds} seconds."),
+                    };
+                    return Err(Problem::new(Code::RequestTimeout, detail));
                 }
             }
         }
     }
+}
+
+/// How long a ready body may be silent of which so many bytes came in that time.
+fn patience_with(bytes: u64, elapsed: Duration) -> Duration {
+    let earned = Duration::from_millis(bytes.saturating_mul(1_000) / BODY_BYTES_PER_S_MIN);
+    (BODY_IDLE_MAX + earned).saturating_sub(elapsed).min(BODY_IDLE_MAX)
 }
 
 /// Reads a whole body of at most `bytes_max` bytes. One whose announced length is more is refused without being read, so
@@ -84,7 +117,7 @@ pub async fn read_all(headers: &HeaderMap, body: Body, bytes_max: usize) -> Resu
     if announced.lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
-    let mut chunks = Chunks::new(body, BODY_IDLE_MAX);
+    let mut chunks = Chunks::of_ready(body);
     let Some(first) = chunks.next().await? else { return Ok(Bytes::new()) };
     if announced.exact() == Some(first.len() as u64) {
         return Ok(first); // the usual case: all of it came in one piece, and is not copied
@@ -283,6 +316,17 @@ mod tests {
         let pieces = futures_util::stream::iter(["abcdef", "ghijkl"].map(Ok::<_, std::convert::Infallible>));
         let refused = read_all(&HeaderMap::new(), Body::from_stream(pieces), 10).await;
         assert_eq!(refused.expect_err("too large").code(), Code::RequestTooLarge);
+    }
+
+    #[test]
+    fn a_ready_body_earns_its_time() {
+        let patience = |bytes, seconds| patience_with(bytes, Duration::from_secs(seconds)).as_secs();
+        assert_eq!(patience(0, 0), 30);
+        assert_eq!(patience(0, 20), 10);
+        assert_eq!(patience(0, 31), 0);
+        assert_eq!(patience(5_000, 20), 20);
+        assert_eq!(patience(100_000, 100), 30, "never more than a silence may last");
+        assert_eq!(patience(100_000, 231), 0);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ pub mod fanout;
 pub mod media;
 pub mod page;
 pub mod path;
+pub mod payers;
 pub mod problem;
 pub mod problem_codes;
 pub mod query;

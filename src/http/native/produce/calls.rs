@@ -112,6 +112,7 @@ async fn produce_value(
     Bounds { limits: &api.limits, now: time::now() }.check(&record, Place::Request)?;
     let idempotency = request::produce_key(&parts, &body, delivery)?;
     let write = Produce { topics: vec![topic], records: vec![record], create: delivery.create, idempotency };
+    Context::of(&parts).payers.records(1)?;
     if !delivery.acknowledged {
         return submit(&api, &write).await;
     }
@@ -237,7 +238,7 @@ async fn records(api: Api, topic: Option<TopicName>, context: Context, request: 
         request::refuse_idempotency_key(&parts.headers, why)?;
         refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
-        let session = Session::new(&api, topic, delivery.create, receipts, context.request_id, body, STREAM_IDLE_MAX);
+        let session = Session::new(&api, topic, delivery.create, receipts, context, body, STREAM_IDLE_MAX);
         return stream::respond(session).await;
     }
     write_whole(&api, topic, delivery, ndjson, &parts, body).await
@@ -261,6 +262,7 @@ async fn write_whole(
     let tell_topics = topic.is_none();
     let topics = topic.map_or_else(|| named.into_names(), |topic| vec![topic]);
     let write = Produce { topics, records, create: delivery.create, idempotency };
+    Context::of(parts).payers.records(write.records.len())?;
     if !delivery.acknowledged {
         return submit(api, &write).await;
     }

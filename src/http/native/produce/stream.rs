@@ -28,7 +28,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::kit::body::Chunks;
+use crate::http::kit::context::Context;
 use crate::http::kit::context::RequestId;
+use crate::http::kit::payers::Payers;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -56,6 +58,7 @@ const NO: HeaderValue = HeaderValue::from_static("no");
 pub struct Session {
     target: Arc<Target>,
     request_id: RequestId,
+    payers: Payers,
     /// Receipts are sent; else only the last line.
     receipts: bool,
     draining: CancellationToken,
@@ -99,7 +102,7 @@ impl Session {
         topic: Option<TopicName>,
         create: bool,
         receipts: bool,
-        request_id: RequestId,
+        context: Context,
         body: Body,
         idle_max: Duration,
     ) -> Self {
@@ -111,7 +114,8 @@ impl Session {
         let heartbeat = api.options.heartbeat;
         Self {
             target: Arc::new(Target { broker: api.broker.clone(), limits: Arc::clone(&api.limits), topic, create }),
-            request_id,
+            request_id: context.request_id,
+            payers: context.payers,
             receipts,
             draining: api.draining.clone(),
             heartbeat,
@@ -134,7 +138,7 @@ impl Session {
                 if !self.gathered.is_empty() {
                     self.gathered_bytes = 0;
                     let lines = mem::take(&mut self.gathered);
-                    self.writing = Some(Arc::clone(&self.target).write(lines).boxed());
+                    self.writing = Some(self.write(lines));
                     continue; // gather the next one meanwhile
                 }
                 if self.input.is_none() {
@@ -181,6 +185,21 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Writes lines, as soon as whoever pays for them may.
+    fn write(&self, lines: Vec<Line>) -> Pin<Box<dyn Future<Output = Written> + Send>> {
+        let pause = self.payers.streamed_records(lines.len());
+        let writing = Arc::clone(&self.target).write(lines);
+        if pause.is_zero() {
+            return writing.boxed();
+        }
+        let draining = self.draining.clone();
+        async move {
+            draining.run_until_cancelled(sleep(pause)).await; // what was taken is written, if need be too early
+            writing.await
+        }
+        .boxed()
     }
 
     fn begin_silence(&mut self) {
