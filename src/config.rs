@@ -265,6 +265,10 @@ struct LimitFlags {
     #[arg(long, env = "TIDEGATE_REQUEST_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().request_bytes as u64,
         value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
     request_bytes_max: u64,
+    /// Bodies of all requests under way together, in bytes; beyond it a request is refused as `overloaded`
+    #[arg(long, env = "TIDEGATE_BODIES_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().bodies_bytes as u64,
+        value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
+    bodies_bytes_max: u64,
     /// Records in one request
     #[arg(long, env = "TIDEGATE_REQUEST_RECORDS_MAX", value_name = "N", default_value_t = Limits::default().request_records as u64,
         value_parser = value_parser!(u64).range(1..=1_000_000))]
@@ -434,6 +438,7 @@ impl From<LimitFlags> for Limits {
         Self {
             record_bytes: count(flags.record_bytes_max),
             request_bytes: count(flags.request_bytes_max),
+            bodies_bytes: count(flags.bodies_bytes_max),
             request_records: count(flags.request_records_max),
             key_bytes: count(flags.key_bytes_max),
             record_headers: count(flags.record_headers_max),

@@ -1,6 +1,6 @@
 //! What every request passes, in one place and in this order: it gets an id; it must fit the limits of a head; its `Host`
 //! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; its caller must
-//! have enough left of what it may; then it is routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
+//! have enough left of what it may; its body is unpacked; then it is routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
 //! body.
 //!
 //! One function and no stack of layers: a layer costs a boxed future per request, and the order here matters.
@@ -30,9 +30,12 @@ use tower::Service;
 
 use crate::http::hosts::Hosts;
 use crate::http::hosts::split_port;
+use crate::http::kit::coding::decoded::unpack;
+use crate::http::kit::coding::encoded::Wanted;
 use crate::http::kit::context::Context;
 use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
+use crate::http::kit::memory::Memory;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -63,6 +66,7 @@ pub struct Front {
     origins: Origins,
     limits: Limits,
     limiter: Limiter,
+    memory: Memory,
     /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
     next_id: AtomicU64,
     draining: AtomicBool,
@@ -100,7 +104,8 @@ impl Front {
     /// Puts the rules before `router`.
     pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits, limiter: Limiter) -> Self {
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { router, hosts, origins, limits, limiter, next_id, draining: AtomicBool::new(false) }
+        let memory = Memory::new(limits.bodies_bytes);
+        Self { router, hosts, origins, limits, limiter, memory, next_id, draining: AtomicBool::new(false) }
     }
 
     /// From now on every new request is refused with `draining`, health excepted.
@@ -109,7 +114,7 @@ impl Front {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer<B>(&self, mut request: Request<B>, link: Link) -> Response
+    pub(crate) async fn answer<B>(&self, request: Request<B>, link: Link) -> Response
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -127,20 +132,33 @@ impl Front {
             Ok(Some(preflight)) => preflight,
             Ok(None) => match self.enter(&request, link) {
                 Err(refusal) => refusal.into_response(),
-                Ok(entry) => {
-                    without_trailing_slash(request.uri_mut());
-                    let (request_id, head_only) = (asked.request_id.clone(), asked.method == Method::HEAD);
-                    let payers = entry.payers.clone();
-                    request.extensions_mut().insert(Context { request_id, head_only, link, payers });
-                    let response = self.route(request.map(|body| entry.pace(Body::new(body))), &asked).await;
-                    entry.follow(response)
-                }
+                Ok(entry) => self.handle(request, entry, link, &asked).await,
             },
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
             response = other_method(&response, &asked);
         }
         finish(response, &asked, cross_origin)
+    }
+
+    /// Has the request handled, with what it and its answer carry brought to the form that either side wants.
+    async fn handle<B>(&self, mut request: Request<B>, entry: Entry, link: Link, asked: &Asked) -> Response
+    where
+        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let head_only = asked.method == Method::HEAD;
+        let (payers, memory) = (entry.payers.clone(), self.memory.clone());
+        without_trailing_slash(request.uri_mut());
+        let wanted = Wanted::of(request.headers_mut());
+        let context = Context { request_id: asked.request_id.clone(), head_only, link, payers, memory };
+        request.extensions_mut().insert(context);
+        let request = request.map(|body| entry.pace(Body::new(body)));
+        let response = match unpack(request, self.limits.request_bytes, &self.memory) {
+            Ok(request) => self.route(request, asked).await,
+            Err(refusal) => return refusal.into_response(),
+        };
+        entry.follow(wanted.apply(response, head_only).await)
     }
 
     /// Counts the request against what its caller may. Health is not counted: it is asked by those who watch.

@@ -99,7 +99,8 @@ impl Entry {
     /// # Errors
     /// `rate_limited`.
     pub(crate) fn charge<B: HttpBody>(&mut self, payer: Payer, request: &Request<B>) -> Result<(), Problem> {
-        let bytes = request.body().size_hint().exact().unwrap_or(0);
+        // What has no known length is paid for as it comes, but not begun by who is in debt.
+        let bytes = request.body().size_hint().exact().unwrap_or(1);
         let refused = |refused| passing(rate_limited(refused), request.method(), request.uri(), request.headers());
         payer.take(Cost { requests: 1, bytes, records: 0 }).map_err(refused)?;
         if asks_for_stream(request.method(), request.uri(), request.headers()) {

@@ -98,8 +98,9 @@ impl CrossOrigin {
     pub(crate) fn mark(self, headers: &mut HeaderMap) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.0);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-        if !headers.contains_key(header::VARY) {
-            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        let names_origin = |line: &HeaderValue| line.to_str().is_ok_and(|names| names.contains("Origin"));
+        if !headers.get_all(header::VARY).iter().any(names_origin) {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
     }
 }

@@ -115,7 +115,7 @@ pub async fn serve(
         tls.keep_up(&upkeep);
     }
     let room = files::room_for_connections();
-    if room < options.connections_max {
+    if room < options.connections_max / 2 {
         tracing::warn!(
             "the limit on open files leaves room for {room} connections, and not {}: raise it (`ulimit -Hn`, LimitNOFILE)",
             options.connections_max

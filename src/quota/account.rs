@@ -144,10 +144,10 @@ impl Payer {
     fn take_at(&self, now: Duration, cost: Cost) -> Result<(), Refused> {
         let mut buckets = self.account.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         for (bucket, (measure, rate)) in buckets.iter().zip(self.allowance.rates()) {
-            let Some(rate) = rate else { continue };
+            // Who is in debt of one measure may still do what costs nothing of it.
+            let Some(rate) = rate.filter(|_| cost.of(measure) > 0) else { continue };
             let wait = bucket.wait(now, rate, cost.of(measure));
-            // Who is in debt of one measure may still do what costs nothing of it, but begin no request.
-            if !wait.is_zero() && (cost.of(measure) > 0 || cost.requests > 0) {
+            if !wait.is_zero() {
                 return Err(Refused { measure, limit: rate, wait: Some(wait) });
             }
         }
@@ -255,16 +255,15 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_pauses_and_who_owes_begins_nothing() {
+    fn what_goes_on_pauses_and_a_debt_is_of_one_measure() {
         let payer = payer(Allowance { bytes_per_s: NonZeroU64::new(1_000), ..Allowance::default() });
         let bytes = |bytes| Cost { bytes, ..Cost::default() };
-        let record = Cost { records: 1, ..Cost::default() };
         assert_eq!(payer.spend_at(BEGIN, bytes(1_000)), Duration::ZERO);
         assert_eq!(payer.spend_at(BEGIN, bytes(500)), Duration::from_millis(500));
-        assert_eq!(payer.spend_at(BEGIN, record), Duration::ZERO, "of another measure");
-        assert_eq!(payer.take_at(BEGIN, requests(1)).expect_err("in debt").measure, Measure::Bytes);
-        payer.take_at(BEGIN, record).expect("what has begun goes on");
-        payer.take_at(Duration::from_millis(500), requests(1)).expect("paid");
+        assert_eq!(payer.spend_at(BEGIN, requests(1)), Duration::ZERO, "of another measure");
+        payer.take_at(BEGIN, requests(1)).expect("of another measure");
+        assert_eq!(payer.take_at(BEGIN, bytes(1)).expect_err("in debt").measure, Measure::Bytes);
+        payer.take_at(Duration::from_millis(501), bytes(1)).expect("paid");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod caching;
 mod callers;
 mod cli;
 mod compose;
+mod compressed;
 mod concurrency;
 mod consume;
 mod crash;

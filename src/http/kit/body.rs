@@ -8,9 +8,7 @@ use axum::body::Body;
 use axum::extract::FromRef;
 use axum::extract::FromRequest;
 use axum::extract::Request;
-use axum::http::HeaderMap;
-use axum::http::HeaderValue;
-use axum::http::header;
+use axum::http::request::Parts;
 use bytes::Bytes;
 use bytes::BytesMut;
 use http_body::Body as _;
@@ -21,6 +19,8 @@ use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
+use crate::http::kit::coding::decoded::Refused;
+use crate::http::kit::context::Context;
 use crate::http::kit::media::ContentType;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -65,7 +65,7 @@ impl Chunks {
     /// The next piece; `None` after the last.
     ///
     /// # Errors
-    /// `request_timeout` after a silence, or if it comes too slowly; `invalid_parameter` if the body breaks off or is framed wrongly.
+    /// What unpacking it came to; `request_timeout` after a silence, or if it comes too slowly; `invalid_parameter` if the body breaks off or is framed wrongly.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             match timeout(self.patience(), self.body.frame()).await {
@@ -81,6 +81,9 @@ impl Chunks {
                 },
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => {
+                    if let Some(problem) = Refused::find(&error) {
+                        return Err(problem.clone());
+                    }
                     tracing::debug!(%error, "a body broke off");
                     return Err(invalid("body", "The body broke off before its end, or is framed wrongly."));
                 }
@@ -110,9 +113,10 @@ fn patience_with(bytes: u64, elapsed: Duration) -> Duration {
 /// a client that asked `Expect: 100-continue` never sends it.
 ///
 /// # Errors
-/// `request_too_large`, `request_timeout`, `unsupported_media_type` for a `Content-Encoding`.
-pub async fn read_all(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    refuse_encoding(headers)?;
+/// `request_too_large`, `request_timeout`; `overloaded` if there is no memory for it; what [`unpack`] finds wrong with it.
+///
+/// [`unpack`]: crate::http::kit::coding::decoded::unpack
+pub async fn read_all(parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let announced = body.size_hint();
     if announced.lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
@@ -123,31 +127,17 @@ pub async fn read_all(headers: &HeaderMap, body: Body, bytes_max: usize) -> Resu
         return Ok(first); // the usual case: all of it came in one piece, and is not copied
     }
     // It grows with what comes, not with what was announced: an announcement costs the sender nothing.
+    let mut held = Context::of(parts).memory.hold();
     let mut all = BytesMut::from(first);
     loop {
         if all.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        held.grow_to(all.len())?;
         match chunks.next().await? {
             Some(chunk) => all.extend_from_slice(&chunk),
-            None => return Ok(all.freeze()),
+            None => return Ok(held.with(all.freeze())),
         }
-    }
-}
-
-/// Refuses compressed bodies: they are not taken (yet), and taking them as they are would store something else.
-///
-/// # Errors
-/// `unsupported_media_type`.
-pub fn refuse_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            let detail = "A body is taken as it is, without Content-Encoding.";
-            Err(Problem::new(Code::UnsupportedMediaType, detail)
-                .with("accepted", ["identity"])
-                .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -197,7 +187,7 @@ where
 {
     let (parts, body) = request.into_parts();
     ContentType::of(&parts.headers)?.require_json()?;
-    read_all(&parts.headers, body, Arc::<Limits>::from_ref(state).request_bytes).await
+    read_all(&parts, body, Arc::<Limits>::from_ref(state).request_bytes).await
 }
 
 /// Reads JSON strictly.
@@ -310,11 +300,12 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_bounded() {
-        let read = async |size: usize| read_all(&HeaderMap::new(), Body::from(vec![b'x'; size]), 10).await;
+        let parts = Request::new(Body::empty()).into_parts().0;
+        let read = async |size: usize| read_all(&parts, Body::from(vec![b'x'; size]), 10).await;
         assert_eq!(read(10).await.expect("fits").len(), 10);
         assert_eq!(read(11).await.expect_err("too large").code(), Code::RequestTooLarge);
         let pieces = futures_util::stream::iter(["abcdef", "ghijkl"].map(Ok::<_, std::convert::Infallible>));
-        let refused = read_all(&HeaderMap::new(), Body::from_stream(pieces), 10).await;
+        let refused = read_all(&parts, Body::from_stream(pieces), 10).await;
         assert_eq!(refused.expect_err("too large").code(), Code::RequestTooLarge);
     }
 

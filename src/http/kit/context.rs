@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
+use crate::http::kit::memory::Memory;
 use crate::http::kit::payers::Payers;
 
 /// The name of a request, given by the client or made by us: 1 to 128 visible ASCII characters. It stands in the
@@ -71,6 +72,8 @@ pub struct Context {
     pub link: Link,
     /// Who pays for what it does.
     pub payers: Payers,
+    /// Where its body finds room.
+    pub memory: Memory,
 }
 
 impl Context {
@@ -81,6 +84,7 @@ impl Context {
             head_only: false,
             link: Link::LOOPBACK,
             payers: Payers::default(),
+            memory: Memory::new(usize::MAX),
         })
     }
 }

@@ -1,9 +1,11 @@
 //! What every way of speaking shares: refusals, strict requests, media types. Names the tools; no logic.
 
 pub mod body;
+pub mod coding;
 pub mod context;
 pub mod fanout;
 pub mod media;
+pub mod memory;
 pub mod page;
 pub mod path;
 pub mod payers;

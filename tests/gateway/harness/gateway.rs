@@ -1,5 +1,6 @@
 //! One gateway process: started on a free port, stopped politely or not, ended with the test.
 
+use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -108,6 +109,14 @@ impl Gateway {
     /// The id of the process, for a look into `/proc`.
     pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// Resident memory of the process in bytes: `VmRSS` now, `VmHWM` at its highest.
+    pub(crate) fn memory(&self, which: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux tells of processes");
+        let line = status.lines().find(|line| line.starts_with(which)).expect("the line is there");
+        let kibibytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+        kibibytes * 1024
     }
 
     /// What the process has written to standard error so far.

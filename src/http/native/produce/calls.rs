@@ -11,7 +11,6 @@ use utoipa_axum::routes;
 use crate::broker::produce::Produce;
 use crate::http::kit::body::STREAM_IDLE_MAX;
 use crate::http::kit::body::read_all;
-use crate::http::kit::body::refuse_encoding;
 use crate::http::kit::context::Context;
 use crate::http::kit::media;
 use crate::http::kit::media::ContentType;
@@ -103,7 +102,7 @@ async fn produce_value(
     let content_type = request::content_type(&parts.headers)?;
     let mut headers = request::record_headers(&parts.headers)?;
 
-    let body = read_all(&parts.headers, body, api.limits.request_bytes).await?;
+    let body = read_all(&parts, body, api.limits.request_bytes).await?;
     let raw = raw_value(content_type, &body, &api.limits)?;
     if let Some(kept) = raw.content_type {
         headers.push(Header { name: CONTENT_TYPE.into(), value: HeaderValue::Text(kept.into()) });
@@ -236,7 +235,6 @@ async fn records(api: Api, topic: Option<TopicName>, context: Context, request: 
         query.refuse(&["ack"], "a stream is acknowledged line by line; `receipts=none` keeps the lines back")?;
         let why = "each line of a stream is a write of its own; send `atomic=true`, or JSON";
         request::refuse_idempotency_key(&parts.headers, why)?;
-        refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
         let session = Session::new(&api, topic, delivery.create, receipts, context, body, STREAM_IDLE_MAX);
         return stream::respond(session).await;
@@ -253,7 +251,7 @@ async fn write_whole(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = read_all(&parts.headers, body, api.limits.request_bytes).await?;
+    let body = read_all(parts, body, api.limits.request_bytes).await?;
     let bounds = Bounds { limits: &api.limits, now: time::now() };
     let mut named = Topics::default();
     let names = topic.is_none().then_some(&mut named);
