@@ -149,6 +149,7 @@ async fn a_body_too_large_is_refused_before_it_is_sent(backend: Backend) {
     connection.send(head).await;
     let head = connection.head().await;
     assert_eq!(head.status, 413, "and not 100");
+    assert_eq!(head.header("connection"), Some("close"), "what comes on it would be taken for the body");
     let problem = problem(&connection.body(&head).await);
     assert_eq!(
         (problem["code"].as_str(), problem["outcome"].as_str()),

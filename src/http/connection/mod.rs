@@ -23,8 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
+use axum::http::HeaderValue;
 use axum::http::Request;
 use axum::http::Version;
+use axum::http::header;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -153,6 +155,12 @@ async fn answer(front: &Front, request: Request<Incoming>, link: Link, in_flight
     if request.version() == Version::HTTP_2 {
         in_flight.0.http2.store(true, Ordering::Relaxed);
     }
+    let http1 = request.version() != Version::HTTP_2;
     let request = request.map(|body| Question::new(body, Arc::clone(&in_flight.0)));
-    front.answer(request, link).await.map(|body| Answer::new(body, in_flight, Watch::current()))
+    let mut response = front.answer(request, link).await;
+    // The connection ends behind a body that nobody reads: its client had better know before it sends the next request.
+    if http1 && in_flight.0.unread.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response.map(|body| Answer::new(body, in_flight, Watch::current()))
 }

@@ -64,8 +64,14 @@ pub struct Refused(Problem);
 impl Refused {
     /// The problem in the error that ended a body, if it is one.
     pub fn find<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Problem> {
-        let mut errors = std::iter::successors(Some(error), |error| error.source());
-        errors.find_map(|error| error.downcast_ref::<Self>()).map(|Self(problem)| problem)
+        let mut error = Some(error);
+        while let Some(here) = error {
+            if let Some(Self(problem)) = here.downcast_ref::<Self>() {
+                return Some(problem);
+            }
+            error = here.source();
+        }
+        None
     }
 }
 
