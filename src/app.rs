@@ -19,6 +19,7 @@ use crate::http;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::ops::Readiness;
+use crate::http::tls::Tls;
 use crate::log;
 use crate::segments::SegmentCache;
 use crate::store;
@@ -31,8 +32,8 @@ const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// What the logs may take to write what they have accepted.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// Runs the node on `listener` until `stop` ends, then takes it down in order. Prints `listening on http://ADDR` on
-/// standard output once it takes requests.
+/// Runs the node on `listener` until `stop` ends, then takes it down in order. Prints `listening on http://ADDR` (with
+/// TLS `https://ADDR`) on standard output once it takes requests.
 ///
 /// # Errors
 /// What kept it from starting, or made it end unasked.
@@ -42,6 +43,8 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let workers = Tasks::default(); // stops when nothing can be accepted any more
     let draining = server.stopping().clone();
 
+    let tls = config.http.tls.clone().map(Tls::open).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let store = store::open(&config.store).await?;
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
     let logs = log::start(Arc::clone(&store), segments, &config.log, &workers);
@@ -58,13 +61,16 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let front = http::front(http::router(api, ops), access, &config.http);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
-        let serving = http::server::serve(listener, front, config.http.server, draining);
+        let serving = http::server::serve(listener, front, config.http.server, tls, draining);
         async move {
             serving.await;
             Ok::<_, std::convert::Infallible>(())
         }
     });
-    println!("listening on http://{address}");
+    if !address.ip().is_loopback() && scheme == "http" {
+        tracing::warn!("listening on {address} without TLS: put a proxy in front that has it, or give --tls-cert");
+    }
+    println!("listening on {scheme}://{address}");
 
     let outcome = tokio::select! {
         () = stop => Ok(()),

@@ -1,9 +1,11 @@
 //! Flags and environment, and nothing else that knows of them: each floor's options are filled here, with a sentence for
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
+mod callers;
 mod client;
 mod jwt;
 mod keys;
+mod tls;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -25,10 +27,12 @@ use crate::cli;
 use crate::cli::client::Gateway;
 use crate::cli::consume;
 use crate::cli::groups;
+use crate::config::callers::CallerFlags;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
 use crate::config::jwt::Jwt;
 use crate::config::keys::Keys;
+use crate::config::tls::TlsFlags;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
@@ -164,7 +168,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` tells it
+    /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` (https://ADDR with TLS) tells it
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     #[command(flatten, next_help_heading = "Storage")]
@@ -179,8 +183,12 @@ struct Serve {
     access: AccessFlags,
     #[command(flatten, next_help_heading = "JSON Web Tokens")]
     jwt: Jwt,
+    #[command(flatten, next_help_heading = "TLS")]
+    tls: TlsFlags,
     #[command(flatten, next_help_heading = "Limits of requests")]
     limits: LimitFlags,
+    #[command(flatten, next_help_heading = "Limits of callers")]
+    callers: CallerFlags,
     #[command(flatten, next_help_heading = "Connections")]
     connections: Connections,
     #[command(flatten, next_help_heading = "Logging")]
@@ -298,6 +306,10 @@ struct LimitFlags {
     #[arg(long, env = "TIDEGATE_REQUEST_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().request_bytes as u64,
         value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
     request_bytes_max: u64,
+    /// Bodies of all requests under way together, in bytes; beyond it a request is refused as `overloaded`
+    #[arg(long, env = "TIDEGATE_BODIES_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().bodies_bytes as u64,
+        value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
+    bodies_bytes_max: u64,
     /// Records in one request
     #[arg(long, env = "TIDEGATE_REQUEST_RECORDS_MAX", value_name = "N", default_value_t = Limits::default().request_records as u64,
         value_parser = value_parser!(u64).range(1..=1_000_000))]
@@ -363,7 +375,7 @@ struct Connections {
         default_value_t = http::server::Options::default().connections_max as u64,
         value_parser = value_parser!(u64).range(1..=10_000_000))]
     connections_max: u64,
-    /// How long the head of a request may take, in milliseconds
+    /// How long the head of a request may take, and before it the TLS handshake, in milliseconds
     #[arg(long, env = "TIDEGATE_HEADER_READ_MS_MAX", value_name = "MS",
         default_value_t = ms(http::server::Options::default().header_read_max),
         value_parser = value_parser!(u64).range(100..=3_600_000))]
@@ -458,7 +470,9 @@ impl TryFrom<Serve> for Config {
                 public_urls: serve.names.public_url,
                 cors_origins: serve.names.cors_origin,
                 limits,
+                limiter: serve.callers.into(),
                 server: serve.connections.into(),
+                tls: serve.tls.into(),
             },
             telemetry: telemetry::Options { format, filter: serve.logging.log },
         })
@@ -470,6 +484,7 @@ impl From<LimitFlags> for Limits {
         Self {
             record_bytes: count(flags.record_bytes_max),
             request_bytes: count(flags.request_bytes_max),
+            bodies_bytes: count(flags.bodies_bytes_max),
             request_records: count(flags.request_records_max),
             key_bytes: count(flags.key_bytes_max),
             record_headers: count(flags.record_headers_max),
@@ -563,6 +578,10 @@ mod tests {
             &["--allowed-host", "a:80"],
             &["--record-bytes-max", "0"],
             &["--idle-ms-max", "-1"],
+            &["--address-requests-per-s", "0"],
+            &["--trusted-proxy", "10.0.0.1/8"],
+            &["--tls-cert", "cert.pem"],
+            &["--tls-key", "key.pem"],
             &["--database-url", "mysql://host/name"],
             &["--database-url", "postgres://host:port/name"],
             &["--database-url", "host=here user=me"],

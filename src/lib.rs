@@ -14,7 +14,7 @@
 //!  broker                                   what the gateway does, free of HTTP
 //!  log  groups  access                      partition logs: append, read, wait, keep short · consumer groups · who may what
 //!  store  segments                          SQL tables · segment files
-//!  model  signal  tasks  telemetry          vocabulary · waking who waits · task lifecycle · logging
+//!  model  signal  tasks  telemetry  quota   vocabulary · waking who waits · task lifecycle · logging · callers' shares
 //! ```
 //!
 //! # A record's way down
@@ -40,6 +40,7 @@ pub mod groups;
 pub mod http;
 pub mod log;
 pub mod model;
+pub mod quota;
 pub mod segments;
 pub mod signal;
 pub mod store;

@@ -10,6 +10,7 @@ use tidegate::config;
 use tidegate::config::Config;
 use tidegate::config::Invocation;
 use tidegate::http;
+use tidegate::http::tls::Unusable;
 use tidegate::store::OpenError;
 use tidegate::tasks::Tasks;
 use tidegate::telemetry;
@@ -70,7 +71,7 @@ async fn serve(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let refused = error.is::<OpenError>() || error.is::<Unprotected>();
+            let refused = error.is::<OpenError>() || error.is::<Unprotected>() || error.is::<Unusable>();
             if refused { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }

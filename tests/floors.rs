@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Bottom first. Modules in one row do not see each other.
 const FLOORS: &[&[&str]] = &[
-    &["model", "signal", "tasks", "telemetry"],
+    &["model", "signal", "tasks", "telemetry", "quota"],
     &["store", "segments"],
     &["log", "groups", "access"],
     &["broker"],
@@ -26,6 +26,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tower::", &["http"]),
     // The terminal commands speak to a gateway by one client of theirs; key sets are fetched from their issuer.
     ("hyper::", &["http", "cli::client", "access::jwt::fetch"]),
+    ("rustls::", &["http", "access::jwt"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

@@ -85,7 +85,7 @@ impl Node {
         let front = http::front(http::router(api, ops), access, &http::Options::default());
         let listener = http::server::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
-        server.spawn("http", http::server::serve(listener, front, http::server::Options::default(), draining));
+        server.spawn("http", http::server::serve(listener, front, http::server::Options::default(), None, draining));
         Self { address, client: Client::new(), server, logs, writers, _dir: dir }
     }
 

@@ -1,6 +1,8 @@
 //! What every request passes, in one place and in this order: it gets an id; it must fit the limits of a head; its `Host`
-//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; its caller must be
-//! known, and have the right that the call needs ([`crate::http::gate`]); then it is routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
+//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; its address must
+//! have enough left of what it may; its caller must be known, have the right that the call needs
+//! ([`crate::http::gate`]), and have enough left as well; its body is unpacked; then it is routed, with panics contained.
+//! Every answer leaves with its id, its security headers and, if it is a refusal, its
 //! body.
 //!
 //! One function and no stack of layers: a layer costs a boxed future per request, and the order here matters.
@@ -32,25 +34,34 @@ use crate::access::Access;
 use crate::access::caller::Caller;
 use crate::http::gate::Gate;
 use crate::http::hosts::Hosts;
+use crate::http::hosts::split_port;
 use crate::http::kit::caller::Asking;
+use crate::http::kit::coding::decoded::unpack;
+use crate::http::kit::coding::encoded::Wanted;
 use crate::http::kit::context::Context;
 use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
-use crate::http::kit::media::names_event_stream;
+use crate::http::kit::memory::Memory;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
+use crate::http::limiter::Entry;
+use crate::http::limiter::Limiter;
+use crate::http::limiter::passing;
 use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
 use crate::http::rights;
 use crate::model::limits::Limits;
+use crate::quota::Held;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const VARY_READS: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Origin, Authorization");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// A year, as is usual (RFC 6797 section 11.2 has it renewed with every answer).
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000");
 /// Bounds of `retry:` in an event stream that only says a passing problem, in milliseconds: at random, so that those who
 /// were turned away together do not come back together.
 const STREAM_RETRY_MS: std::ops::RangeInclusive<u32> = 2_000..=10_000;
@@ -62,6 +73,8 @@ pub struct Front {
     origins: Origins,
     limits: Limits,
     gate: Gate,
+    limiter: Limiter,
+    memory: Memory,
     /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
     next_id: AtomicU64,
     draining: AtomicBool,
@@ -72,6 +85,8 @@ struct Asked {
     request_id: RequestId,
     method: Method,
     uri: Uri,
+    /// Browsers are told to keep to TLS.
+    strict_transport: bool,
 }
 
 impl Asked {
@@ -95,9 +110,18 @@ fn is_health(path: &str) -> bool {
 
 impl Front {
     /// Puts the rules before `router`.
-    pub(crate) fn new(router: Router, access: Access, hosts: Hosts, origins: Origins, limits: Limits) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        access: Access,
+        hosts: Hosts,
+        origins: Origins,
+        limits: Limits,
+        limiter: Limiter,
+    ) -> Self {
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { router, hosts, origins, limits, gate: Gate(access), next_id, draining: AtomicBool::new(false) }
+        let memory = Memory::new(limits.bodies_bytes);
+        let (gate, draining) = (Gate(access), AtomicBool::new(false));
+        Self { router, hosts, origins, limits, gate, limiter, memory, next_id, draining }
     }
 
     /// From now on every new request is refused with `draining`, health excepted.
@@ -115,28 +139,70 @@ impl Front {
             request_id: self.request_id(request.headers()),
             method: request.method().clone(),
             uri: request.uri().clone(),
+            strict_transport: link.secure && !is_localhost(request.headers(), request.uri()),
         };
+        let link = self.limiter.see_through(link, request.headers());
         let mut cross_origin = None;
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
-            Ok(None) => {
-                without_trailing_slash(request.uri_mut());
-                match self.let_in(&mut request, link.remote).await {
-                    Err(refusal) => refusal,
-                    Ok(caller) => {
-                        let (request_id, head_only) = (asked.request_id.clone(), asked.method == Method::HEAD);
-                        request.extensions_mut().insert(Context { request_id, head_only, link });
-                        request.extensions_mut().insert(Asking(caller));
-                        self.route(request.map(Body::new), &asked).await
-                    }
-                }
-            }
+            Ok(None) => match self.enter(&mut request, link).await {
+                Err(refusal) => refusal,
+                Ok((caller, entry)) => self.handle(request, caller, entry, link, &asked).await,
+            },
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
             response = other_method(&response, &asked);
         }
         finish(response, &asked, cross_origin)
+    }
+
+    /// Has the request handled, with what it and its answer carry brought to the form that either side wants.
+    async fn handle<B>(
+        &self,
+        mut request: Request<B>,
+        caller: Caller,
+        entry: Entry,
+        link: Link,
+        asked: &Asked,
+    ) -> Response
+    where
+        B: HttpBody<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<axum::BoxError>,
+    {
+        let head_only = asked.method == Method::HEAD;
+        let (payers, memory) = (entry.payers.clone(), self.memory.clone());
+        let wanted = Wanted::of(request.headers_mut());
+        let context = Context { request_id: asked.request_id.clone(), head_only, link, payers, memory };
+        request.extensions_mut().insert(context);
+        request.extensions_mut().insert(Asking(caller));
+        let request = request.map(|body| entry.pace(Body::new(body)));
+        let response = match unpack(request, self.limits.request_bytes, &self.memory) {
+            Ok(request) => self.route(request, asked).await,
+            Err(refusal) => return refusal.into_response(),
+        };
+        entry.follow(wanted.apply(response, head_only).await)
+    }
+
+    /// Who sends the request, if they may, and have enough left of what they may. Health is not counted: it is asked by
+    /// those who watch.
+    async fn enter<B: HttpBody>(&self, request: &mut Request<B>, link: Link) -> Result<(Caller, Entry), Response> {
+        without_trailing_slash(request.uri_mut());
+        let counted = !is_health(request.uri().path());
+        let mut entry = Entry::default();
+        if counted {
+            self.limiter.charge_address(&mut entry, request, link).map_err(IntoResponse::into_response)?;
+        }
+        let caller = self.let_in(request, link.remote).await?;
+        if counted {
+            self.limiter.charge_caller(&mut entry, request, &caller).map_err(IntoResponse::into_response)?;
+        }
+        Ok((caller, entry))
+    }
+
+    /// Lets a connection from this address in, for as long as the value lives; `None` if it has as many as it may.
+    pub(crate) fn connection(&self, remote: IpAddr) -> Option<Option<Held>> {
+        self.limiter.connection(remote)
     }
 
     fn request_id(&self, headers: &HeaderMap) -> RequestId {
@@ -176,7 +242,8 @@ impl Front {
             return Ok(Some(cross_origin.preflight(headers)));
         }
         if self.draining.load(Ordering::Acquire) && !health {
-            return Err(draining(request.method(), uri, headers));
+            let problem = Problem::new(Code::Draining, "This node is shutting down.");
+            return Err(passing(problem, request.method(), uri, headers));
         }
         Ok(None)
     }
@@ -196,8 +263,9 @@ impl Front {
             },
         };
         let outcome = outcome.map_err(|refusal| {
-            let passing = refusal.code() == Code::RateLimited && asks_for_stream(&method, &uri, request.headers());
-            if passing { refusal.as_event_stream() } else { refusal }.into_response()
+            let rate_limited = refusal.code() == Code::RateLimited;
+            let refusal = if rate_limited { passing(refusal, &method, &uri, request.headers()) } else { refusal };
+            refusal.into_response()
         });
         *request.uri_mut() = uri;
         outcome
@@ -264,19 +332,6 @@ fn no_proxy() -> Problem {
     Problem::new(Code::MethodNotAllowed, "The gateway is no proxy.").header(header::ALLOW, allow)
 }
 
-fn draining(method: &Method, uri: &Uri, headers: &HeaderMap) -> Problem {
-    let problem = Problem::new(Code::Draining, "This node is shutting down.");
-    // A browser's EventSource never comes back after a 503.
-    if asks_for_stream(method, uri, headers) { problem.as_event_stream() } else { problem }
-}
-
-fn asks_for_stream(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
-    method == Method::GET
-        && is_api(uri.path())
-        && uri.path().trim_end_matches('/').ends_with("/records")
-        && names_event_stream(uri.query(), headers)
-}
-
 /// The answer to a path, or a method, that no call has.
 fn nothing_there(path: &str) -> Response {
     let methods = rights::methods(path);
@@ -338,6 +393,12 @@ fn is_topic(path: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
 }
 
+/// To keep `localhost` to TLS would bind every other server on that machine, whatever its port.
+fn is_localhost(headers: &HeaderMap, uri: &Uri) -> bool {
+    let name = host(headers, uri).ok().and_then(split_port);
+    name.is_some_and(|(name, _)| name.eq_ignore_ascii_case("localhost"))
+}
+
 /// What every answer carries.
 fn finish(mut response: Response, asked: &Asked, cross_origin: Option<CrossOrigin>) -> Response {
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -354,6 +415,9 @@ fn finish(mut response: Response, asked: &Asked, cross_origin: Option<CrossOrigi
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if asked.is_read() && is_api(asked.uri.path()) {
         headers.insert(header::VARY, VARY_READS);
+    }
+    if asked.strict_transport {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, NO_STORE);
@@ -408,6 +472,7 @@ mod tests {
 
     use super::*;
     use crate::access;
+    use crate::http::limiter;
 
     async fn front() -> (TempDir, Front) {
         let router = Router::new().route("/v1/topics/{topic}", get(async || "a topic")).route(
@@ -416,7 +481,8 @@ mod tests {
         );
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
         let (place, access) = access::bench::open(access::Options::default()).await;
-        (place, Front::new(router, access, Hosts::default(), origins, Limits::default()))
+        let limiter = Limiter::new(limiter::Options::default());
+        (place, Front::new(router, access, Hosts::default(), origins, Limits::default(), limiter))
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {

@@ -2,12 +2,16 @@
 //! behind the one front that every request passes.
 
 pub mod kit;
+pub mod limiter;
 pub mod native;
 pub mod ops;
 pub mod origins;
+pub mod proxies;
 pub mod server;
+pub mod tls;
 
 mod connection;
+mod files;
 mod front;
 mod gate;
 mod hosts;
@@ -27,6 +31,7 @@ use crate::http::front::nothing_here;
 use crate::http::hosts::Hosts;
 use crate::http::hosts::split_port;
 use crate::http::kit::problem::Problem;
+use crate::http::limiter::Limiter;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::origins::Origins;
@@ -44,8 +49,12 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     /// The bounds of requests.
     pub limits: Limits,
+    /// What each caller may do.
+    pub limiter: limiter::Options,
     /// How connections are treated.
     pub server: server::Options,
+    /// Certificate and key; without them HTTP is spoken in the clear.
+    pub tls: Option<tls::Files>,
 }
 
 #[derive(OpenApi)]
@@ -91,6 +100,7 @@ pub fn front(router: Router, access: Access, options: &Options) -> Arc<Front> {
     let public = options.public_urls.iter().filter_map(|url| url.split_once("://"));
     let public = public.filter_map(|(_, authority)| split_port(authority)).map(|(host, _)| host.to_owned());
     let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
+    let limiter = Limiter::new(options.limiter.clone());
     let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
-    Arc::new(Front::new(router, access, hosts, origins, options.limits.clone()))
+    Arc::new(Front::new(router, access, hosts, origins, options.limits.clone(), limiter))
 }

@@ -100,8 +100,9 @@ impl CrossOrigin {
         // For the cookie with a ticket. It is no risk to name a page that was listed one by one.
         headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
-        if !headers.contains_key(header::VARY) {
-            headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        let names_origin = |line: &HeaderValue| line.to_str().is_ok_and(|names| names.contains("Origin"));
+        if !headers.get_all(header::VARY).iter().any(names_origin) {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
     }
 }

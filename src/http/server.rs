@@ -18,9 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::connection;
 use crate::http::connection::Bounds;
+use crate::http::connection::Common;
 use crate::http::connection::Stage;
 use crate::http::connection::Streams;
+use crate::http::files;
 use crate::http::front::Front;
+use crate::http::tls::Tls;
 use crate::tasks::Tasks;
 
 /// How connections are treated.
@@ -28,11 +31,11 @@ use crate::tasks::Tasks;
 pub struct Options {
     /// Connections at once; beyond it new ones wait in the queue of the kernel until one ends.
     pub connections_max: usize,
-    /// How long the head of a request may take.
+    /// How long the head of a request may take, and before it the TLS handshake.
     pub header_read_max: Duration,
     /// How long a connection may be silent between two requests.
     pub idle_max: Duration,
-    /// How long a socket may take no byte while there are some to send.
+    /// How long a socket, or a stream of HTTP/2, may take nothing while there is something to send.
     pub write_stall_max: Duration,
     /// Requests at once on one HTTP/2 connection.
     pub http2_streams_max: u32,
@@ -82,31 +85,63 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `draining` is cancelled. Then nothing new is accepted, every request under way may finish within
+/// Serves until `draining` is cancelled, over TLS if that is given. Then nothing new is accepted, every request under way may finish within
 /// [`Options::drain_max`] (streams end themselves: they watch the same token), and what is left is closed.
-pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, draining: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    front: Arc<Front>,
+    options: Options,
+    tls: Option<Tls>,
+    draining: CancellationToken,
+) {
     let connections = Tasks::default();
     let stage = Arc::new(Stage::new());
-    let http = Arc::new(builder(&options, connections.clone()));
+    let streams = Streams { tasks: connections.clone(), write_stall_max: options.write_stall_max };
+    let http = Arc::new(builder(&options, streams));
     let bounds = Bounds {
         header_read_max: options.header_read_max,
         idle_max: options.idle_max,
         write_stall_max: options.write_stall_max,
     };
-    let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
+    let common = Common {
+        http,
+        front: Arc::clone(&front),
+        stage: Arc::clone(&stage),
+        bounds,
+        tls: tls.as_ref().map(Tls::acceptor),
+    };
+    let upkeep = Tasks::default();
+    if let Some(tls) = tls {
+        tls.keep_up(&upkeep);
+    }
+    let room = files::room_for_connections();
+    if room < options.connections_max / 2 {
+        tracing::warn!(
+            "the limit on open files leaves room for {room} connections, and not {}: raise it (`ulimit -Hn`, LimitNOFILE)",
+            options.connections_max
+        );
+    }
+    let connections_max = options.connections_max.min(room);
+    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let accepting = async {
         loop {
             if places.available_permits() == 0 {
-                tracing::warn!(limit = options.connections_max, "as many connections as there may be; new ones wait");
+                tracing::warn!(limit = connections_max, "as many connections as there may be; new ones wait");
             }
             let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
-            let stream = accept(&listener).await;
-            let served = connection::serve(stream, Arc::clone(&http), Arc::clone(&front), Arc::clone(&stage), bounds);
-            connections.spawn("http connection", served.map(move |()| drop(place)));
+            let (stream, remote) = accept(&listener).await;
+            // Not answered but closed: a browser's EventSource comes back after that, and never after a refusal.
+            let Some(held) = front.connection(remote.ip()) else {
+                tracing::debug!(%remote, "this address has as many connections as it may");
+                continue;
+            };
+            let served = connection::serve(stream, remote, common.clone());
+            connections.spawn("http connection", served.map(move |()| drop((place, held))));
         }
     };
     draining.run_until_cancelled(accepting).await;
     drop(listener);
+    upkeep.stopping().cancel();
     front.drain();
     stage.drain();
     if let Err(late) = connections.finish(options.drain_max).await {
@@ -118,15 +153,15 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, remote)) => {
                 // Answers are written whole; to wait for more to send would only delay them.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "no TCP_NODELAY");
                 }
-                return stream;
+                return (stream, remote);
             }
             // The client gave up before it was its turn.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -138,8 +173,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-fn builder(options: &Options, connections: Tasks) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams(connections));
+fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -165,8 +200,12 @@ mod tests {
 
     use axum::Router;
     use axum::body::Body;
+    use axum::http::Request;
     use axum::routing::get;
     use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use hyper_util::rt::TokioExecutor;
+    use hyper_util::rt::TokioIo;
     use tempfile::TempDir;
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
@@ -192,7 +231,7 @@ mod tests {
         let (place, access) = access::bench::open(access::Options::default()).await;
         let front = http::front(router, access, &http::Options::default());
         let tasks = Tasks::default();
-        tasks.spawn("server", serve(listener, front, options, tasks.stopping().clone()));
+        tasks.spawn("server", serve(listener, front, options, None, tasks.stopping().clone()));
         Server { address, tasks, _place: place }
     }
 
@@ -270,21 +309,60 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_let_go() {
+        let (router, is_gone) = endless();
+        let options = Options { write_stall_max: Duration::from_millis(100), ..Options::default() };
+        let server = start(router, options).await;
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it reads");
+        let ended = timeout(PATIENCE, is_gone).await.expect("the body is dropped");
+        assert!(ended.is_err(), "dropped, not sent");
+    }
+
+    /// A body that never ends, and word when it is dropped.
+    fn endless() -> (Router, oneshot::Receiver<()>) {
         let (gone, is_gone) = oneshot::channel::<()>();
         let gone = Arc::new(Mutex::new(Some(gone)));
         let endless = async move || {
-            let held = gone.lock().expect("no panic").take(); // dropped with the body
-            let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+            let held = gone.lock().expect("no panic").take();
+            let chunk = Bytes::from(vec![b'x'; 1 << 20]);
             Body::from_stream(futures_util::stream::repeat_with(move || {
                 let _ = &held;
                 Ok::<_, std::convert::Infallible>(chunk.clone())
             }))
         };
-        let options = Options { write_stall_max: Duration::from_millis(100), ..Options::default() };
-        let server = start(Router::new().route("/endless", get(endless)), options).await;
-        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
-        stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it reads");
+        (Router::new().route("/endless", get(endless)).route("/short", get(async || "short")), is_gone)
+    }
+
+    #[tokio::test]
+    async fn an_http2_stream_that_is_not_read_is_reset_and_the_others_go_on() {
+        let (router, is_gone) = endless();
+        let options = Options { write_stall_max: Duration::from_millis(200), ..Options::default() };
+        let server = start(router, options).await;
+        let stream = TcpStream::connect(server.address).await.expect("it listens");
+        let (mut client, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(100_000)
+            .handshake::<_, Body>(TokioIo::new(stream))
+            .await
+            .expect("it speaks HTTP/2");
+        server.tasks.spawn("client", connection.map(drop));
+        let mut ask = async |path: &str| {
+            let request = Request::get(format!("http://localhost{path}")).body(Body::empty()).expect("a request");
+            client.send_request(request).await.expect("an answer").into_body()
+        };
+        let mut unread = ask("/endless").await;
         let ended = timeout(PATIENCE, is_gone).await.expect("the body is dropped");
         assert!(ended.is_err(), "dropped, not sent");
+        // It is cut behind what fits its window, not ended as if that were all.
+        let cut = async {
+            loop {
+                match unread.frame().await {
+                    Some(Ok(_)) => {}
+                    end => break end,
+                }
+            }
+        };
+        let cut = timeout(PATIENCE, cut).await.expect("it ends");
+        assert!(cut.is_some_and(|end| end.is_err()), "reset");
+        assert_eq!(ask("/short").await.collect().await.expect("whole").to_bytes(), "short");
     }
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 use serde::Serialize;
 
 /// The bounds of requests (api.md §0). Beyond: 413 for sizes and counts of records, 400 for the parts of a record, 414
-/// and 431 for the request line and headers; `max_records`, `max_bytes` and `wait_ms` are lowered instead.
+/// and 431 for the request line and headers, 503 for what is bounded for all together; `max_records`, `max_bytes` and `wait_ms` are lowered instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Key, headers and value of one record together, in bytes.
     pub record_bytes: usize,
     /// The body of one request, in bytes.
     pub request_bytes: usize,
+    /// The bodies of all requests under way together, in bytes.
+    pub bodies_bytes: usize,
     /// Records in one request.
     pub request_records: usize,
     /// The key of a record, in bytes.
@@ -47,6 +49,7 @@ impl Default for Limits {
         Self {
             record_bytes: 1 << 20,
             request_bytes: 16 << 20,
+            bodies_bytes: 256 << 20,
             request_records: 10_000,
             key_bytes: 4 << 10,
             record_headers: 64,

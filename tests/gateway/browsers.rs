@@ -16,6 +16,7 @@ on_each_backend!(
     origins_are_compared_whole,
     cross_site_requests_without_an_origin_are_refused_but_for_pages,
     the_pages_are_served,
+    pages_cannot_be_framed_and_let_nothing_in,
 );
 
 const APP: &str = "https://app.example.com";
@@ -207,4 +208,19 @@ async fn the_pages_are_served(backend: Backend) {
     }
     gateway.get("/healthz").send().await.is(200);
     gateway.get("/readyz").send().await.is(200);
+}
+
+async fn pages_cannot_be_framed_and_let_nothing_in(backend: Backend) {
+    let gateway = Gateway::start(backend).await;
+    for path in ["/", "/problems", "/problems/rate_limited", "/docs/", "/docs/swagger-ui-bundle.js"] {
+        let page = gateway.get(path).send().await.is(200);
+        assert_eq!(page.header("x-frame-options"), Some("DENY"), "{path}");
+        assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{path}");
+        let policy = page.header("content-security-policy").expect("a page has a policy");
+        for part in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
+            assert!(policy.contains(part), "{path}: {policy}");
+        }
+        let scripts = policy.split(';').find(|part| part.trim().starts_with("script-src"));
+        assert!(scripts.is_none_or(|scripts| !scripts.contains("unsafe")), "{path}: {policy}");
+    }
 }

@@ -10,6 +10,7 @@ use crate::harness::topic::Topic;
 on_each_backend!(
     ambiguous_framing_is_refused_and_writes_nothing,
     heads_that_break_the_rules_are_refused,
+    what_is_no_request_is_refused_with_a_problem_too,
     a_body_that_is_cut_short_writes_nothing,
     a_body_too_large_is_refused_before_it_is_sent,
     pipelined_requests_are_answered_in_order,
@@ -83,6 +84,39 @@ async fn heads_that_break_the_rules_are_refused(backend: Backend) {
     }
 }
 
+async fn what_is_no_request_is_refused_with_a_problem_too(backend: Backend) {
+    let gateway = Gateway::start(backend).await;
+    let good = format!("GET /v1 HTTP/1.1\r\nHost: {}\r\n", gateway.address());
+    for (bytes, status, code) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "invalid_parameter"),
+        ("\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n\r\n".to_owned(), 400, "invalid_parameter"),
+        (format!("{good}X y: z\r\n\r\n"), 400, "invalid_parameter"),
+        (format!("{good}X: {}\r\n\r\n", "x".repeat(100_000)), 431, "headers_too_large"),
+        (format!("{good}{}\r\n", "X: y\r\n".repeat(200)), 431, "headers_too_large"),
+    ] {
+        let begin = &bytes[..40.min(bytes.len())];
+        let mut connection = Connection::open(gateway.address()).await;
+        connection.send(&bytes).await;
+        let head = connection.head().await;
+        assert_eq!((head.status, head.header("connection")), (status, Some("close")), "{begin:?}");
+        let told = problem(&connection.body(&head).await);
+        assert_eq!((told["code"].as_str(), told["outcome"].as_str()), (Some(code), Some("not_written")), "{begin:?}");
+        assert_eq!(head.header("x-request-id"), told["request_id"].as_str());
+        assert_eq!(connection.everything().await, "", "{begin:?}");
+
+        // Behind a good request, on the same connection.
+        let mut connection = Connection::open(gateway.address()).await;
+        connection.send(format!("{good}\r\n")).await;
+        let head = connection.head().await;
+        assert_eq!(head.status, 200);
+        connection.body(&head).await;
+        connection.send(&bytes).await;
+        let head = connection.head().await;
+        assert_eq!(head.status, status, "{begin:?}");
+        assert_eq!(problem(&connection.body(&head).await)["code"], code, "{begin:?}");
+    }
+}
+
 async fn a_body_that_is_cut_short_writes_nothing(backend: Backend) {
     let gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
@@ -115,6 +149,7 @@ async fn a_body_too_large_is_refused_before_it_is_sent(backend: Backend) {
     connection.send(head).await;
     let head = connection.head().await;
     assert_eq!(head.status, 413, "and not 100");
+    assert_eq!(head.header("connection"), Some("close"), "what comes on it would be taken for the body");
     let problem = problem(&connection.body(&head).await);
     assert_eq!(
         (problem["code"].as_str(), problem["outcome"].as_str()),

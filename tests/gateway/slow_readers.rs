@@ -1,6 +1,5 @@
 //! A reader that takes nothing holds nobody up, costs bounded memory, and loses nothing.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
@@ -24,14 +23,6 @@ const MIB: u64 = 1 << 20;
 /// What is produced while the slow readers sleep: 50 requests of 1 MiB.
 const REQUESTS: u64 = 50;
 const PER_REQUEST: u64 = 8;
-
-/// Resident memory of a process in bytes: `VmRSS` now, `VmHWM` at its highest.
-fn memory(gateway: &Gateway, which: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("Linux tells of processes");
-    let line = status.lines().find(|line| line.starts_with(which)).expect("the line is there");
-    let kibibytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
-    kibibytes * 1024
-}
 
 /// Fifty requests of a mebibyte, each of eight records.
 async fn produce_much(topic: &Topic) {
@@ -60,7 +51,7 @@ async fn a_reader_that_takes_nothing_holds_up_nobody_and_stays_within_its_memory
         sleepers.push(asleep(&gateway, &topic).await);
     }
     let mut awake = topic.events("").await;
-    let before = memory(&gateway, "VmRSS");
+    let before = gateway.memory("VmRSS");
     let count = usize::try_from(REQUESTS * PER_REQUEST).expect("small");
     let read = within(Duration::from_secs(120), "everything, by the fast reader", async {
         tokio::join!(awake.records(count), produce_much(&topic)).0
@@ -70,7 +61,7 @@ async fn a_reader_that_takes_nothing_holds_up_nobody_and_stays_within_its_memory
     assert_eq!(offsets, (0..REQUESTS * PER_REQUEST).collect::<Vec<_>>());
 
     // Ten sleepers are 500 MiB behind together; the rest is room for the log's own caches.
-    let grown = memory(&gateway, "VmHWM").saturating_sub(before);
+    let grown = gateway.memory("VmHWM").saturating_sub(before);
     assert!(grown < 200 * MIB, "{} MiB more than before", grown / MIB);
     assert_eq!(topic.value("1").await.offset, REQUESTS * PER_REQUEST, "producers are served as well");
     drop(sleepers);
@@ -135,7 +126,7 @@ async fn subscribers_cost_little_each(backend: Backend) {
     let gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
     topic.count(0, 0..10).await;
-    let before = memory(&gateway, "VmRSS");
+    let before = gateway.memory("VmRSS");
     let mut streams = Vec::new();
     for _ in 0..SUBSCRIBERS {
         let mut stream = topic.events("").await;
@@ -146,6 +137,6 @@ async fn subscribers_cost_little_each(backend: Backend) {
     for stream in &mut streams {
         assert_eq!(stream.record().await.offset, 10);
     }
-    let each = memory(&gateway, "VmRSS").saturating_sub(before) / SUBSCRIBERS;
+    let each = gateway.memory("VmRSS").saturating_sub(before) / SUBSCRIBERS;
     assert!(each < 128 * 1024, "{each} bytes for a subscriber");
 }

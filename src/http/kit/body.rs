@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::FromRef;
 use axum::extract::FromRequest;
 use axum::extract::Request;
-use axum::http::HeaderMap;
-use axum::http::HeaderValue;
-use axum::http::header;
+use axum::http::request::Parts;
 use bytes::Bytes;
 use bytes::BytesMut;
 use http_body::Body as _;
@@ -20,6 +19,8 @@ use serde::de::IgnoredAny;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
+use crate::http::kit::coding::decoded::Refused;
+use crate::http::kit::context::Context;
 use crate::http::kit::media::ContentType;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -29,6 +30,10 @@ use crate::model::limits::Limits;
 /// How long an ordinary body may be silent before the request is given up.
 pub const BODY_IDLE_MAX: Duration = Duration::from_secs(30);
 
+/// What an ordinary body must come to on average, in bytes a second, after the first [`BODY_IDLE_MAX`]: what the slowest
+/// networks give (Apache's mod_reqtimeout asks for as much), and far more than those send who only want to be waited for.
+const BODY_BYTES_PER_S_MIN: u64 = 500;
+
 /// How long a streamed body may be silent: its client sends when it has something.
 pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 
@@ -36,85 +41,103 @@ pub const STREAM_IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 pub struct Chunks {
     body: Body,
     idle_max: Duration,
+    /// Since when, and how many bytes came since; `None` where a body may be as slow as it likes.
+    pace: Option<(Instant, u64)>,
 }
 
 impl Chunks {
     /// Reads `body` piece by piece; a silence of `idle_max` ends it.
     pub fn new(body: Body, idle_max: Duration) -> Self {
-        Self { body, idle_max }
+        Self { body, idle_max, pace: None }
+    }
+
+    /// Reads `body` as one that its sender has ready: it may be silent for [`BODY_IDLE_MAX`], and not much slower than
+    /// networks are.
+    fn of_ready(body: Body) -> Self {
+        Self { body, idle_max: BODY_IDLE_MAX, pace: Some((Instant::now(), 0)) }
+    }
+
+    /// How long the next piece may take.
+    fn patience(&self) -> Duration {
+        self.pace.map_or(self.idle_max, |(begun, bytes)| patience_with(bytes, begun.elapsed()))
     }
 
     /// The next piece; `None` after the last.
     ///
     /// # Errors
-    /// `request_timeout` after a silence; `invalid_parameter` if the body breaks off or is framed wrongly.
+    /// What unpacking it came to; `request_timeout` after a silence, or if it comes too slowly; `invalid_parameter` if the body breaks off or is framed wrongly.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
-            match timeout(self.idle_max, self.body.frame()).await {
+            match timeout(self.patience(), self.body.frame()).await {
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) if data.is_empty() => {}
-                    Ok(data) => return Ok(Some(data)),
+                    Ok(data) => {
+                        if let Some((_, bytes)) = &mut self.pace {
+                            *bytes += data.len() as u64;
+                        }
+                        return Ok(Some(data));
+                    }
                     Err(_trailers) => {} // trailers say nothing here
                 },
                 Ok(None) => return Ok(None),
                 Ok(Some(Err(error))) => {
+                    if let Some(problem) = Refused::find(&error) {
+                        return Err(problem.clone());
+                    }
                     tracing::debug!(%error, "a body broke off");
                     return Err(invalid("body", "The body broke off before its end, or is framed wrongly."));
                 }
                 Err(_) => {
                     let seconds = self.idle_max.as_secs();
-                    return Err(Problem::new(
-                        Code::RequestTimeout,
-                        format!("No byte of the body came for {seconds} seconds."),
-                    ));
+                    let detail = match self.pace {
+                        Some((_, 1..)) => format!(
+                            "The body came too slowly: nothing for {seconds} seconds, or fewer than \
+                             {BODY_BYTES_PER_S_MIN} bytes a second."
+                        ),
+                        _ => format!("No byte of the body came for {seconds} seconds."),
+                    };
+                    return Err(Problem::new(Code::RequestTimeout, detail));
                 }
             }
         }
     }
 }
 
+/// How long a ready body may be silent of which so many bytes came in that time.
+fn patience_with(bytes: u64, elapsed: Duration) -> Duration {
+    let earned = Duration::from_millis(bytes.saturating_mul(1_000) / BODY_BYTES_PER_S_MIN);
+    (BODY_IDLE_MAX + earned).saturating_sub(elapsed).min(BODY_IDLE_MAX)
+}
+
 /// Reads a whole body of at most `bytes_max` bytes. One whose announced length is more is refused without being read, so
 /// a client that asked `Expect: 100-continue` never sends it.
 ///
 /// # Errors
-/// `request_too_large`, `request_timeout`, `unsupported_media_type` for a `Content-Encoding`.
-pub async fn read_all(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
-    refuse_encoding(headers)?;
+/// `request_too_large`, `request_timeout`; `overloaded` if there is no memory for it; what [`unpack`] finds wrong with it.
+///
+/// [`unpack`]: crate::http::kit::coding::decoded::unpack
+pub async fn read_all(parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     let announced = body.size_hint();
     if announced.lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
     }
-    let mut chunks = Chunks::new(body, BODY_IDLE_MAX);
+    let mut chunks = Chunks::of_ready(body);
     let Some(first) = chunks.next().await? else { return Ok(Bytes::new()) };
     if announced.exact() == Some(first.len() as u64) {
         return Ok(first); // the usual case: all of it came in one piece, and is not copied
     }
     // It grows with what comes, not with what was announced: an announcement costs the sender nothing.
+    let mut held = Context::of(parts).memory.hold();
     let mut all = BytesMut::from(first);
     loop {
         if all.len() > bytes_max {
             return Err(too_large(bytes_max));
         }
+        held.grow_to(all.len())?;
         match chunks.next().await? {
             Some(chunk) => all.extend_from_slice(&chunk),
-            None => return Ok(all.freeze()),
+            None => return Ok(held.with(all.freeze())),
         }
-    }
-}
-
-/// Refuses compressed bodies: they are not taken (yet), and taking them as they are would store something else.
-///
-/// # Errors
-/// `unsupported_media_type`.
-pub fn refuse_encoding(headers: &HeaderMap) -> Result<(), Problem> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            let detail = "A body is taken as it is, without Content-Encoding.";
-            Err(Problem::new(Code::UnsupportedMediaType, detail)
-                .with("accepted", ["identity"])
-                .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -164,7 +187,7 @@ where
 {
     let (parts, body) = request.into_parts();
     ContentType::of(&parts.headers)?.require_json()?;
-    read_all(&parts.headers, body, Arc::<Limits>::from_ref(state).request_bytes).await
+    read_all(&parts, body, Arc::<Limits>::from_ref(state).request_bytes).await
 }
 
 /// Reads JSON strictly.
@@ -277,12 +300,24 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_bounded() {
-        let read = async |size: usize| read_all(&HeaderMap::new(), Body::from(vec![b'x'; size]), 10).await;
+        let parts = Request::new(Body::empty()).into_parts().0;
+        let read = async |size: usize| read_all(&parts, Body::from(vec![b'x'; size]), 10).await;
         assert_eq!(read(10).await.expect("fits").len(), 10);
         assert_eq!(read(11).await.expect_err("too large").code(), Code::RequestTooLarge);
         let pieces = futures_util::stream::iter(["abcdef", "ghijkl"].map(Ok::<_, std::convert::Infallible>));
-        let refused = read_all(&HeaderMap::new(), Body::from_stream(pieces), 10).await;
+        let refused = read_all(&parts, Body::from_stream(pieces), 10).await;
         assert_eq!(refused.expect_err("too large").code(), Code::RequestTooLarge);
+    }
+
+    #[test]
+    fn a_ready_body_earns_its_time() {
+        let patience = |bytes, seconds| patience_with(bytes, Duration::from_secs(seconds)).as_secs();
+        assert_eq!(patience(0, 0), 30);
+        assert_eq!(patience(0, 20), 10);
+        assert_eq!(patience(0, 31), 0);
+        assert_eq!(patience(5_000, 20), 20);
+        assert_eq!(patience(100_000, 100), 30, "never more than a silence may last");
+        assert_eq!(patience(100_000, 231), 0);
     }
 
     #[tokio::test]

@@ -9,6 +9,9 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
+use crate::http::kit::memory::Memory;
+use crate::http::kit::payers::Payers;
+
 /// The name of a request, given by the client or made by us: 1 to 128 visible ASCII characters. It stands in the
 /// `x-request-id` of the answer, in problems and in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,17 +70,30 @@ pub struct Context {
     pub head_only: bool,
     /// How it came.
     pub link: Link,
+    /// Who pays for what it does.
+    pub payers: Payers,
+    /// Where its body finds room.
+    pub memory: Memory,
+}
+
+impl Context {
+    /// That of the request whose parts these are.
+    pub fn of(parts: &Parts) -> Self {
+        parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
+            request_id: RequestId::from_number(0),
+            head_only: false,
+            link: Link::LOOPBACK,
+            payers: Payers::default(),
+            memory: Memory::new(usize::MAX),
+        })
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
-            request_id: RequestId::from_number(0),
-            head_only: false,
-            link: Link::LOOPBACK,
-        }))
+        Ok(Self::of(parts))
     }
 }
 

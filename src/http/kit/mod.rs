@@ -2,11 +2,14 @@
 
 pub mod body;
 pub mod caller;
+pub mod coding;
 pub mod context;
 pub mod fanout;
 pub mod media;
+pub mod memory;
 pub mod page;
 pub mod path;
+pub mod payers;
 pub mod problem;
 pub mod problem_codes;
 pub mod query;

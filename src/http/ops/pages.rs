@@ -76,6 +76,7 @@ impl IntoResponse for Document {
         let headers = [
             (header::CONTENT_SECURITY_POLICY, self.policy),
             (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")), // for browsers that know no frame-ancestors
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         ];
         (headers, Html(self.html.to_string())).into_response()

@@ -1,5 +1,6 @@
 //! One gateway process: started on a free port, stopped politely or not, ended with the test.
 
+use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -26,8 +27,8 @@ use crate::harness::topic::Topic;
 use crate::harness::wait::eventually;
 use crate::harness::wait::soon;
 
-/// What the binary prints on standard output once it is ready, before its address.
-const READY: &str = "listening on http://";
+/// What the binary prints on standard output once it is ready, before its scheme and address.
+const READY: &str = "listening on ";
 
 /// Connections of one gateway to PostgreSQL beside those that each has: few, since many gateways run at once.
 const READERS: &str = "2";
@@ -121,6 +122,14 @@ impl Gateway {
     /// The id of the process, for a look into `/proc`.
     pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// Resident memory of the process in bytes: `VmRSS` now, `VmHWM` at its highest.
+    pub(crate) fn memory(&self, which: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux tells of processes");
+        let line = status.lines().find(|line| line.starts_with(which)).expect("the line is there");
+        let kibibytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+        kibibytes * 1024
     }
 
     /// What the process has written to standard error so far.
@@ -317,7 +326,7 @@ fn watch_stdout(lines: impl BufRead, found: oneshot::Sender<SocketAddr>) {
     let mut found = Some(found);
     // Read to the end: a full pipe would stop the process.
     for line in lines.lines().map_while(Result::ok) {
-        let address = line.split(READY).nth(1).and_then(|rest| rest.trim().parse().ok());
+        let address = line.split(READY).nth(1).and_then(|url| url.split("://").nth(1)?.trim().parse().ok());
         if let (Some(address), Some(found)) = (address, found.take_if(|_| address.is_some())) {
             found.send(address).ok();
         }

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod record;
 pub(crate) mod sse;
 pub(crate) mod terminal;
+pub(crate) mod tls;
 pub(crate) mod topic;
 pub(crate) mod wait;
 

@@ -56,6 +56,19 @@ impl Connection {
         soon("room to send", self.stream.write_all(bytes.as_ref())).await.expect("the connection is open");
     }
 
+    /// Sends bytes as they are, or says that the connection is gone.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        soon("room to send", self.stream.write_all(bytes.as_ref())).await
+    }
+
+    /// Reads until a head is there or the gateway ends the connection, and returns what it sent.
+    pub(crate) async fn head_or_end(&mut self) -> String {
+        while memchr::memmem::find(&self.pending, b"\r\n\r\n").is_none()
+            && let Ok(1..) = soon("a head or the end", self.stream.read_buf(&mut self.pending)).await
+        {}
+        String::from_utf8_lossy(&self.pending).into_owned()
+    }
+
     /// Sends one chunk of a chunked body.
     pub(crate) async fn send_chunk(&mut self, data: &str) {
         self.send(format!("{:x}\r\n{data}\r\n", data.len())).await;

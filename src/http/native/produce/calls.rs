@@ -11,7 +11,6 @@ use utoipa_axum::routes;
 use crate::broker::produce::Produce;
 use crate::http::kit::body::STREAM_IDLE_MAX;
 use crate::http::kit::body::read_all;
-use crate::http::kit::body::refuse_encoding;
 use crate::http::kit::caller::Asking;
 use crate::http::kit::context::Context;
 use crate::http::kit::media;
@@ -105,7 +104,7 @@ async fn produce_value(
     let content_type = request::content_type(&parts.headers)?;
     let mut headers = request::record_headers(&parts.headers)?;
 
-    let body = read_all(&parts.headers, body, api.limits.request_bytes).await?;
+    let body = read_all(&parts, body, api.limits.request_bytes).await?;
     let raw = raw_value(content_type, &body, &api.limits)?;
     if let Some(kept) = raw.content_type {
         headers.push(Header { name: CONTENT_TYPE.into(), value: HeaderValue::Text(kept.into()) });
@@ -114,6 +113,7 @@ async fn produce_value(
     Bounds { limits: &api.limits, now: time::now() }.check(&record, Place::Request)?;
     let idempotency = request::produce_key(&parts, &body, delivery, &asking.0.identity)?;
     let write = Produce { topics: vec![topic], records: vec![record], create: delivery.create, idempotency };
+    Context::of(&parts).payers.records(1)?;
     if !delivery.acknowledged {
         return submit(&api, &write).await;
     }
@@ -245,10 +245,8 @@ async fn records(
         query.refuse(&["ack"], "a stream is acknowledged line by line; `receipts=none` keeps the lines back")?;
         let why = "each line of a stream is a write of its own; send `atomic=true`, or JSON";
         request::refuse_idempotency_key(&parts.headers, why)?;
-        refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
-        let session =
-            Session::new(&api, topic, delivery.create, receipts, asking, context.request_id, body, STREAM_IDLE_MAX);
+        let session = Session::new(&api, topic, delivery.create, receipts, asking, context, body, STREAM_IDLE_MAX);
         return stream::respond(session).await;
     }
     write_whole(&api, &asking, topic, delivery, ndjson, &parts, body).await
@@ -264,7 +262,7 @@ async fn write_whole(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = read_all(&parts.headers, body, api.limits.request_bytes).await?;
+    let body = read_all(parts, body, api.limits.request_bytes).await?;
     let bounds = Bounds { limits: &api.limits, now: time::now() };
     let mut named = Topics::default();
     let names = topic.is_none().then_some(&mut named);
@@ -274,6 +272,7 @@ async fn write_whole(
     let topics = topic.map_or_else(|| named.into_names(), |topic| vec![topic]);
     asking.produces(&topics)?;
     let write = Produce { topics, records, create: delivery.create, idempotency };
+    Context::of(parts).payers.records(write.records.len())?;
     if !delivery.acknowledged {
         return submit(api, &write).await;
     }

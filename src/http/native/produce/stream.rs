@@ -31,7 +31,9 @@ use crate::access::hold::Hold;
 use crate::http::kit::body::Chunks;
 use crate::http::kit::caller::Asking;
 use crate::http::kit::caller::unauthorized;
+use crate::http::kit::context::Context;
 use crate::http::kit::context::RequestId;
+use crate::http::kit::payers::Payers;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -59,6 +61,7 @@ const NO: HeaderValue = HeaderValue::from_static("no");
 pub struct Session {
     target: Arc<Target>,
     request_id: RequestId,
+    payers: Payers,
     /// Receipts are sent; else only the last line.
     receipts: bool,
     draining: CancellationToken,
@@ -105,7 +108,7 @@ impl Session {
         create: bool,
         receipts: bool,
         asking: Asking,
-        request_id: RequestId,
+        context: Context,
         body: Body,
         idle_max: Duration,
     ) -> Self {
@@ -119,7 +122,8 @@ impl Session {
         let (broker, limits) = (api.broker.clone(), Arc::clone(&api.limits));
         Self {
             target: Arc::new(Target { broker, asking, limits, topic, create }),
-            request_id,
+            request_id: context.request_id,
+            payers: context.payers,
             receipts,
             draining: api.draining.clone(),
             hold,
@@ -143,7 +147,7 @@ impl Session {
                 if !self.gathered.is_empty() {
                     self.gathered_bytes = 0;
                     let lines = mem::take(&mut self.gathered);
-                    self.writing = Some(Arc::clone(&self.target).write(lines).boxed());
+                    self.writing = Some(self.write(lines));
                     continue; // gather the next one meanwhile
                 }
                 if self.input.is_none() {
@@ -192,6 +196,21 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Writes lines, as soon as whoever pays for them may.
+    fn write(&self, lines: Vec<Line>) -> Pin<Box<dyn Future<Output = Written> + Send>> {
+        let pause = self.payers.streamed_records(lines.len());
+        let writing = Arc::clone(&self.target).write(lines);
+        if pause.is_zero() {
+            return writing.boxed();
+        }
+        let draining = self.draining.clone();
+        async move {
+            draining.run_until_cancelled(sleep(pause)).await; // what was taken is written, if need be too early
+            writing.await
+        }
+        .boxed()
     }
 
     fn begin_silence(&mut self) {
