@@ -39,6 +39,7 @@ use crate::http::origins::parse_origin;
 use crate::log;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
+use crate::model::permission::PermissionError;
 use crate::model::secret::AdminKey;
 use crate::model::secret::BadAdminKey;
 use crate::model::topic::PARTITION_COUNT_MAX;
@@ -107,7 +108,11 @@ impl TryFrom<Cli> for Invocation {
                 let (gateway, action) = flags.into_parts();
                 Self::Groups(gateway, action)
             }
-            Some(Command::Keys(flags)) => Self::Keys(Box::new((*flags).into_command()?)),
+            Some(Command::Keys(mut flags)) => {
+                let postgres = database_url(flags.take_database_url())?;
+                let too_many = |why: PermissionError| Cli::command().error(ErrorKind::TooManyValues, why.to_string());
+                Self::Keys(Box::new(flags.into_command(postgres).map_err(too_many)?))
+            }
             Some(Command::Consume(flags)) => Self::Consume(Box::new((*flags).into())),
         })
     }

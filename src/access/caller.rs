@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::access::jwt;
-use crate::access::ticket::Scope;
+use crate::access::scope::Scope;
 use crate::model::key::Key;
 use crate::model::key::KeyLimits;
 use crate::model::permission::Rights;

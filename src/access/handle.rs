@@ -7,8 +7,10 @@ use std::sync::RwLock;
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio::sync::Mutex;
 use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::caller::Caller;
@@ -18,16 +20,16 @@ use crate::access::hold::Hold;
 use crate::access::hold::Holds;
 use crate::access::jwt;
 use crate::access::jwt::Verifier;
+use crate::access::scope::Scope;
 use crate::access::snapshot::Snapshot;
 use crate::access::ticket::Asker;
 use crate::access::ticket::Said;
-use crate::access::ticket::Scope;
 use crate::access::ticket::Ticket;
 use crate::model::permission::Rights;
 use crate::model::secret::AdminKey;
 use crate::model::secret::ApiKey;
+use crate::model::secret::KeyId;
 use crate::model::time;
-use crate::model::time::Millis;
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::tasks;
@@ -36,6 +38,9 @@ use crate::tasks::Tasks;
 /// How often the database is asked whether keys changed, and open answers are looked at: what another node changed is
 /// known here within a second.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// The database is asked about keys that are not known here once in so long at most, however many are shown.
+const ASK_PAUSE: Duration = Duration::from_millis(100);
 
 /// How callers say who they are.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +86,8 @@ struct Inner {
     known: RwLock<Arc<Snapshot>>,
     failures: Failures,
     holds: Holds,
+    /// When the database was last asked about a key that is not known here.
+    asked: Mutex<Option<Instant>>,
 }
 
 /// Reads the keys, and keeps up with them until `tasks` stop. If the options name a way to say who one is, every caller has
@@ -96,7 +103,8 @@ pub async fn start(store: Arc<dyn Store>, options: Options, tasks: &Tasks) -> Re
     let known = RwLock::new(Arc::new(Snapshot::new(store.access().await?)));
     let tokens = jwt.map(|options| jwt::start(options, tasks));
     let (failures, holds) = (Failures::default(), Holds::default());
-    let access = Access { inner: Arc::new(Inner { store, admin_key, tokens, known, failures, holds }) };
+    let access =
+        Access { inner: Arc::new(Inner { store, admin_key, tokens, known, failures, holds, asked: Mutex::default() }) };
     tasks.spawn("keys", access.clone().keep_up(tasks.stopping().clone()));
     Ok(access)
 }
@@ -119,7 +127,7 @@ impl Access {
         let caller = match credential {
             Credential::Nothing => return Err(Denied::Unknown),
             Credential::Bearer(token) => self.bearer(&known, token).await,
-            Credential::Ticket(ticket) => self.by_ticket(&known, ticket, time::now()),
+            Credential::Ticket(ticket) => self.by_ticket(&known, ticket).await,
             Credential::Malformed => None,
         };
         caller.ok_or_else(|| match self.inner.failures.count(address, Instant::now()) {
@@ -128,11 +136,12 @@ impl Access {
         })
     }
 
-    async fn bearer(&self, known: &Snapshot, token: &str) -> Option<Caller> {
+    async fn bearer(&self, known: &Arc<Snapshot>, token: &str) -> Option<Caller> {
         if self.inner.admin_key.is_some_and(|key| key.is(token)) {
             return Some(Caller::operator());
         }
         if let Ok(key) = token.parse::<ApiKey>() {
+            let known = self.knowing(known, key.id()).await?;
             return known.caller(&key, time::now());
         }
         match self.inner.tokens.as_ref()?.verify_or_ask(token, time::now).await {
@@ -144,20 +153,46 @@ impl Access {
         }
     }
 
-    fn by_ticket(&self, known: &Snapshot, text: &str, now: Millis) -> Option<Caller> {
+    async fn by_ticket(&self, known: &Arc<Snapshot>, text: &str) -> Option<Caller> {
         let Said { asker, scope, expires_at } = Said::read(text, &known.signing)?;
         let caller = match asker {
             // They are known to nobody any more.
             Asker::Anybody => return None,
             Asker::Operator(fingerprint) => (self.fingerprint() == Some(fingerprint)).then(Caller::operator)?,
-            Asker::Key(id) => known.bearer(id.parse().ok()?, now)?,
+            Asker::Key(id) => {
+                let id = id.parse().ok()?;
+                self.knowing(known, id).await?.bearer(id, time::now())?
+            }
             // Tokens may be taken no longer.
             Asker::Subject { name, permissions } => {
                 let rights = self.inner.tokens.as_ref().and_then(|_| Rights::new(permissions).ok())?;
                 Caller::of_subject(&name, rights, expires_at)
             }
         };
-        (now < expires_at).then(|| caller.by_ticket(scope, expires_at))
+        (time::now() < expires_at).then(|| caller.by_ticket(scope, expires_at))
+    }
+
+    /// What is known of keys, this one among them: the database is asked before it is denied, since another node may just
+    /// have made it. All who come while that question waits its turn share it.
+    async fn knowing(&self, known: &Arc<Snapshot>, id: KeyId) -> Option<Arc<Snapshot>> {
+        if known.key(id).is_some() {
+            return Some(Arc::clone(known));
+        }
+        let came = Instant::now();
+        let mut asked = self.inner.asked.lock().await;
+        if asked.is_none_or(|last| last < came) {
+            if let Some(last) = *asked {
+                sleep_until((last + ASK_PAUSE).into()).await;
+            }
+            *asked = Some(Instant::now());
+            let access = self.clone();
+            if let Err(error) = tasks::run(async move { access.look_for_changes().await }).await {
+                tracing::debug!(%error, "could not ask about a key that is not known: {error}");
+            }
+        }
+        drop(asked);
+        let known = self.known();
+        known.key(id).is_some().then_some(known)
     }
 
     fn fingerprint(&self) -> Option<u64> {

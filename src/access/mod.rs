@@ -4,8 +4,6 @@
 //! Every node has all keys in memory. A change made here counts at once, one made on another node within a second: the
 //! database is asked for the version of its keys twice a second. While it is away, what was known last holds.
 
-#[cfg(test)]
-pub(crate) mod bench;
 pub mod caller;
 pub mod error;
 mod failures;
@@ -13,9 +11,10 @@ mod handle;
 pub mod hold;
 pub mod jwt;
 pub mod keys;
+pub mod scope;
 mod snapshot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod ticket;
 
 pub use handle::Access;

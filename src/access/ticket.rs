@@ -16,8 +16,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::access::caller::Identity;
-use crate::model::name::GroupName;
-use crate::model::name::TopicName;
+use crate::access::scope::Scope;
 use crate::model::permission::Permission;
 use crate::model::permission::Rights;
 use crate::model::time::Millis;
@@ -36,25 +35,6 @@ const TAG_BYTES: usize = 32;
 
 /// What is signed begins so: nothing else that is signed with the same secret does.
 const CONTEXT: &[u8] = b"tidegate ticket 1\n";
-
-/// What a ticket is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// The records of this topic.
-    Topic(TopicName),
-    /// The streams of members of this group.
-    Group(GroupName),
-}
-
-impl Scope {
-    /// What of `rights` is in the scope.
-    pub(super) fn narrow(&self, rights: &Rights) -> Rights {
-        match self {
-            Self::Topic(topic) => rights.only_topic(topic),
-            Self::Group(group) => rights.only_group(group),
-        }
-    }
-}
 
 /// A ticket that was made.
 #[derive(Debug, Clone)]

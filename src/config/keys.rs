@@ -3,19 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::CommandFactory;
 use clap::Subcommand;
-use clap::error::ErrorKind;
 
 use crate::access::keys::NewKey;
 use crate::cli::client::Gateway;
 use crate::cli::keys;
 use crate::cli::url::ServerUrl;
-use crate::config::Cli;
-use crate::config::database_url;
 use crate::model::key::KeyLimits;
 use crate::model::key::KeyName;
-use crate::model::permission::PERMISSIONS_MAX;
 use crate::model::permission::Pattern;
 use crate::model::permission::Permission;
 use crate::model::permission::PermissionError;
@@ -89,19 +84,24 @@ enum KeysCommand {
 }
 
 impl Keys {
-    /// Where the keys are, and what to do with them.
-    pub(super) fn into_command(self) -> Result<keys::Command, clap::Error> {
-        let Place { url, key, data_dir, database_url: given } = self.place;
+    /// The URL of the database, as it was given.
+    pub(super) fn take_database_url(&mut self) -> Option<String> {
+        self.place.database_url.take()
+    }
+
+    /// Where the keys are, and what to do with them; `postgres` is the database of [`Self::take_database_url`].
+    ///
+    /// # Errors
+    /// More permissions than a key can have.
+    pub(super) fn into_command(self, postgres: Option<PostgresUrl>) -> Result<keys::Command, PermissionError> {
+        let Place { url, key, data_dir, database_url: _ } = self.place;
         let place = match url {
             Some(url) => keys::Place::Gateway(Gateway { url, key }),
-            None => keys::Place::Database(Box::new(store_options(data_dir, database_url(given)?))),
+            None => keys::Place::Database(Box::new(store_options(data_dir, postgres))),
         };
         let action = match self.command {
             KeysCommand::Create { name, allow, expires_at } => {
-                let rights = Rights::new(allow).map_err(|_| {
-                    let detail = format!("a key has at most {PERMISSIONS_MAX} permissions");
-                    Cli::command().error(ErrorKind::TooManyValues, detail)
-                })?;
+                let rights = Rights::new(allow)?;
                 keys::Action::Create(NewKey { name, rights, limits: KeyLimits::default(), expires_at })
             }
             KeysCommand::List { json } => keys::Action::List { json },

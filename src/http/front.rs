@@ -480,7 +480,7 @@ mod tests {
             get(async || -> &'static str { panic!("inside") }).post(async || -> &'static str { panic!("inside") }),
         );
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
-        let (place, access) = access::bench::open(access::Options::default()).await;
+        let (place, access) = access::tests::bench::open(access::Options::default()).await;
         let limiter = Limiter::new(limiter::Options::default());
         (place, Front::new(router, access, Hosts::default(), origins, Limits::default(), limiter))
     }
@@ -513,7 +513,7 @@ mod tests {
         let (response, body) = ask(&front, Method::POST, "/v1/topics/a", &[]).await;
         assert_eq!(
             (response.status().as_u16(), &response.headers()["allow"]),
-            (405, &"GET, HEAD, OPTIONS".parse().expect("a value"))
+            (405, &"PUT, GET, HEAD, PATCH, DELETE, OPTIONS".parse().expect("a value"))
         );
         for hint in ["PUT", "/records", "/values", r#""outcome":"not_written""#] {
             assert!(body.contains(hint), "{hint}: {body}");

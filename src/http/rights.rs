@@ -5,7 +5,7 @@ use axum::http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::access::caller::Caller;
-use crate::access::ticket::Scope;
+use crate::access::scope::Scope;
 use crate::http::kit::caller::no_right;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;

@@ -228,7 +228,7 @@ mod tests {
     async fn start(router: Router, options: Options) -> Server {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (place, access) = access::bench::open(access::Options::default()).await;
+        let (place, access) = access::tests::bench::open(access::Options::default()).await;
         let front = http::front(router, access, &http::Options::default());
         let tasks = Tasks::default();
         tasks.spawn("server", serve(listener, front, options, None, tasks.stopping().clone()));

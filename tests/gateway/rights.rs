@@ -303,7 +303,7 @@ async fn cursors_of_others_are_refused(backend: Backend) {
     let stream = caller.get("/v1/groups/g/members/m/records?topic=pub-a").header("accept", "text/event-stream");
     stream.header("last-event-id", cursor).send().await.problem(403, "forbidden");
     let offsets = gateway.get("/v1/groups/g/offsets").send().await.is(200).json();
-    assert_eq!(offsets["offsets"], json!([]), "nothing was committed: {offsets}");
+    assert_eq!(offsets["offsets"][0]["next_offset"], 0, "nothing was committed: {offsets}");
 }
 
 async fn a_member_needs_a_right_to_its_group_and_to_its_topics(backend: Backend) {

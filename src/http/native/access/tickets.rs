@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::ticket::Scope;
+use crate::access::scope::Scope;
 use crate::access::ticket::TICKET_MS_MAX;
 use crate::access::ticket::Ticket;
 use crate::http::kit::body;

@@ -1,5 +1,7 @@
 //! Who is let in, and until when.
 
+pub(crate) mod bench;
+
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
@@ -11,12 +13,11 @@ use crate::access::Access;
 use crate::access::Credential;
 use crate::access::Denied;
 use crate::access::Options;
-use crate::access::bench;
 use crate::access::caller::Caller;
 use crate::access::caller::Identity;
 use crate::access::error::AccessError;
 use crate::access::keys::NewKey;
-use crate::access::ticket::Scope;
+use crate::access::scope::Scope;
 use crate::model::key::KeyLimits;
 use crate::model::permission::Rights;
 use crate::model::secret::ApiKey;
