@@ -18,6 +18,9 @@ use crate::http::connection::state::InFlight;
 use crate::http::connection::state::State;
 use crate::http::connection::streams::Watch;
 
+/// hyper passes over the rest of a body that nobody read if it has it at hand: it reads 8 KiB at first.
+const AT_HAND_BYTES: u64 = 8 << 10;
+
 /// The body of a request; tells whether it was read to its end.
 pub(crate) struct Question {
     body: Incoming,
@@ -53,7 +56,9 @@ impl HttpBody for Question {
 
 impl Drop for Question {
     fn drop(&mut self) {
+        let much = self.body.size_hint().exact().is_none_or(|rest| rest > AT_HAND_BYTES);
         self.state.unread.store(!self.finished, Ordering::Relaxed);
+        self.state.unread_much.store(!self.finished && much, Ordering::Relaxed);
     }
 }
 

@@ -159,7 +159,7 @@ async fn answer(front: &Front, request: Request<Incoming>, link: Link, in_flight
     let request = request.map(|body| Question::new(body, Arc::clone(&in_flight.0)));
     let mut response = front.answer(request, link).await;
     // The connection ends behind a body that nobody reads: its client had better know before it sends the next request.
-    if http1 && in_flight.0.unread.load(Ordering::Relaxed) {
+    if http1 && in_flight.0.unread_much.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| Answer::new(body, in_flight, Watch::current()))

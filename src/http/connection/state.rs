@@ -17,6 +17,8 @@ pub(crate) struct State {
     pub(crate) read_some: AtomicBool,
     /// The last request's body was not read to its end.
     pub(crate) unread: AtomicBool,
+    /// And what is left of it is more than hyper may have at hand, and pass over.
+    pub(crate) unread_much: AtomicBool,
     /// The client speaks HTTP/2.
     pub(crate) http2: AtomicBool,
     /// The head of a request did not come in time: say so when the socket is closed.
