@@ -16,6 +16,8 @@ use crate::http;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::ops::Readiness;
+use crate::http::ops::metrics::Figures;
+use crate::http::ops::metrics::Scrape;
 use crate::log;
 use crate::segments::SegmentCache;
 use crate::store;
@@ -39,18 +41,26 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let workers = Tasks::default(); // stops when nothing can be accepted any more
     let draining = server.stopping().clone();
 
+    let metrics = http::metrics();
     let store = store::open(&config.store).await?;
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
-    let logs = log::start(Arc::clone(&store), segments, &config.log, &workers);
-    let groups = groups::start(Arc::clone(&store), &workers);
-    let broker = Broker::new(Arc::clone(&store), logs.clone(), groups, config.http.limits.clone(), config.broker);
+    let logs = log::start(Arc::clone(&store), segments, &config.log, &metrics, &workers);
+    let groups = groups::start(Arc::clone(&store), Arc::clone(&metrics), &workers);
+    let limits = config.http.limits.clone();
+    let broker =
+        Broker::new(Arc::clone(&store), logs.clone(), groups, limits.clone(), config.broker, Arc::clone(&metrics));
     broker.keep_groups(&workers);
     broker.keep_up(&workers);
     let api = Api::new(broker.clone(), config.native, draining.clone(), &workers);
 
-    let limits = Arc::new(config.http.limits.clone());
-    let ops = Ops { readiness: Arc::new(Database(broker)), draining: draining.clone(), limits };
-    let front = http::front(http::router(api, ops), &config.http);
+    let node = Arc::new(Node(broker));
+    let ops = Ops {
+        readiness: Arc::clone(&node) as _,
+        scrape: Scrape { metrics: Arc::clone(&metrics), figures: node },
+        draining: draining.clone(),
+        limits: Arc::new(limits),
+    };
+    let front = http::front(http::router(api, ops), &config.http, metrics);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, draining);
@@ -83,11 +93,19 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     outcome.context("the node ended unasked")
 }
 
-/// Ready as long as the database answers.
-struct Database(Broker);
+/// What `http::ops` asks of the node.
+struct Node(Broker);
 
 #[async_trait]
-impl Readiness for Database {
+impl Figures for Node {
+    async fn take(&self) {
+        self.0.take_figures().await;
+    }
+}
+
+/// Ready as long as the database answers.
+#[async_trait]
+impl Readiness for Node {
     async fn check(&self) -> Result<(), String> {
         self.0.check_ready().await.map_err(|error| error.to_string())
     }

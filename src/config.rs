@@ -154,8 +154,8 @@ struct Serve {
     limits: LimitFlags,
     #[command(flatten, next_help_heading = "Connections")]
     connections: Connections,
-    #[command(flatten, next_help_heading = "Logging")]
-    logging: Logging,
+    #[command(flatten, next_help_heading = "Logs, metrics and traces")]
+    telemetry: Telemetry,
 }
 
 #[derive(Debug, Args)]
@@ -350,13 +350,17 @@ struct Connections {
 }
 
 #[derive(Debug, Args)]
-struct Logging {
+struct Telemetry {
     /// How log lines look
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// What is logged: a level (error, warn, info, debug, trace), or `info,tidegate::http=debug`
     #[arg(long, env = "TIDEGATE_LOG", value_name = "FILTER", default_value_t = telemetry::Options::default().filter)]
     log: String,
+    /// Partitions whose lag /metrics tells at most, of all consumer groups together; two series each
+    #[arg(long, env = "TIDEGATE_METRICS_LAG_PARTITIONS", value_name = "N",
+        default_value_t = broker::Options::default().lag_partitions as u64, value_parser = value_parser!(u64).range(0..=100_000))]
+    metrics_lag_partitions: u64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -371,7 +375,7 @@ impl TryFrom<Serve> for Config {
     type Error = clap::Error;
 
     fn try_from(serve: Serve) -> Result<Self, clap::Error> {
-        let format = match serve.logging.log_format {
+        let format = match serve.telemetry.log_format {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,
         };
@@ -402,6 +406,7 @@ impl TryFrom<Serve> for Config {
             broker: broker::Options {
                 auto_create_topics: serve.topics.auto_create_topics,
                 default_partitions: serve.topics.default_partitions,
+                lag_partitions: count(serve.telemetry.metrics_lag_partitions),
             },
             native: native::Options {
                 heartbeat: Duration::from_millis(serve.streams.heartbeat_ms),
@@ -414,7 +419,7 @@ impl TryFrom<Serve> for Config {
                 limits,
                 server: serve.connections.into(),
             },
-            telemetry: telemetry::Options { format, filter: serve.logging.log },
+            telemetry: telemetry::Options { format, filter: serve.telemetry.log },
         })
     }
 }

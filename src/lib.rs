@@ -14,7 +14,8 @@
 //!  broker                                   what the gateway does, free of HTTP
 //!  log  groups                              partition logs: append, read, wait, keep short · consumer groups
 //!  store  segments                          SQL tables · segment files
-//!  model  signal  tasks  telemetry          vocabulary · waking who waits · task lifecycle · logging
+//!  telemetry                                logs, metrics and traces: how the node is seen to run
+//!  model  signal  tasks                     vocabulary · waking who waits · task lifecycle
 //! ```
 //!
 //! # A record's way down

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 /// Bottom first. Modules in one row do not see each other.
 const FLOORS: &[&[&str]] = &[
-    &["model", "signal", "tasks", "telemetry"],
+    &["model", "signal", "tasks"],
+    &["telemetry"],
     &["store", "segments"],
     &["log", "groups"],
     &["broker"],

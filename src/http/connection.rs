@@ -50,6 +50,7 @@ use crate::http::kit::context::RequestId;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
 
 /// How long a connection that is told to close may take about it.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -130,14 +131,15 @@ pub(crate) async fn serve(
     stage: Arc<Stage>,
     bounds: Bounds,
 ) {
-    let Ok(local) = stream.local_addr() else { return }; // it is gone already
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return }; // it is gone already
+    let _open = Open::enter(front.metrics());
     let state = Arc::new(State::default());
     let socket = Socket { stream, state: Arc::clone(&state), bounds, stalled: None, lingering: None };
     let service = {
         let state = Arc::clone(&state);
         service_fn(move |request: Request<Incoming>| {
             let (front, in_flight) = (Arc::clone(&front), InFlight::enter(&state));
-            async move { Ok::<_, std::convert::Infallible>(answer(&front, request, local.ip(), in_flight).await) }
+            async move { Ok::<_, std::convert::Infallible>(answer(&front, request, local.ip(), peer.ip(), in_flight).await) }
         })
     };
     let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service));
@@ -201,6 +203,7 @@ async fn answer(
     front: &Front,
     request: Request<Incoming>,
     local: IpAddr,
+    peer: IpAddr,
     in_flight: InFlight,
 ) -> hyper::Response<Answer> {
     if request.version() == Version::HTTP_2 {
@@ -208,7 +211,24 @@ async fn answer(
     }
     let request =
         request.map(|body| Question { finished: body.is_end_stream(), body, state: Arc::clone(&in_flight.0) });
-    front.answer(request, local).await.map(|body| Answer { body, _in_flight: in_flight })
+    front.answer(request, local, peer).await.map(|body| Answer { body, _in_flight: in_flight })
+}
+
+/// Counts a connection for as long as it lives.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn enter(metrics: &Arc<Metrics>) -> Self {
+        metrics.http.connections.inc();
+        metrics.http.connections_accepted.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.http.connections.dec();
+    }
 }
 
 /// Counts a request for as long as it, or the body of its answer, lives.

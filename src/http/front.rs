@@ -7,9 +7,11 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -28,6 +30,8 @@ use futures_util::FutureExt;
 use http_body::Body as HttpBody;
 use tower::Service;
 
+use crate::http::access;
+use crate::http::access::Seen;
 use crate::http::hosts::Hosts;
 use crate::http::kit::context::Context;
 use crate::http::kit::context::RequestId;
@@ -40,6 +44,8 @@ use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
 use crate::model::limits::Limits;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::Route;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -58,6 +64,7 @@ pub struct Front {
     /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
     next_id: AtomicU64,
     draining: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 /// What the way out needs to know of the request.
@@ -65,11 +72,18 @@ struct Asked {
     request_id: RequestId,
     method: Method,
     uri: Uri,
+    route: Route,
+    began: Instant,
 }
 
 impl Asked {
     fn is_read(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    fn seen(&self, peer: IpAddr) -> Seen<'_> {
+        let Self { request_id, method, route, began, .. } = self;
+        Seen { request_id: request_id.as_str(), method, route: *route, began: *began, peer }
     }
 
     fn is_write(&self) -> bool {
@@ -88,9 +102,14 @@ fn is_health(path: &str) -> bool {
 
 impl Front {
     /// Puts the rules before `router`.
-    pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits) -> Self {
+    pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits, metrics: Arc<Metrics>) -> Self {
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false) }
+        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false), metrics }
+    }
+
+    /// What is counted and measured.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// From now on every new request is refused with `draining`, health excepted.
@@ -98,8 +117,8 @@ impl Front {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Answers one request that came in on the address `local`.
-    pub(crate) async fn answer<B>(&self, mut request: Request<B>, local: IpAddr) -> Response
+    /// Answers one request that came in on the address `local`, from `peer`.
+    pub(crate) async fn answer<B>(&self, mut request: Request<B>, local: IpAddr, peer: IpAddr) -> Response
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -108,6 +127,8 @@ impl Front {
             request_id: self.request_id(request.headers()),
             method: request.method().clone(),
             uri: request.uri().clone(),
+            route: Route::of(trimmed(request.uri().path())),
+            began: Instant::now(),
         };
         let mut cross_origin = None;
         let mut response = match self.admit(&request, local, &mut cross_origin) {
@@ -116,14 +137,17 @@ impl Front {
             Ok(None) => {
                 without_trailing_slash(request.uri_mut());
                 let head_only = asked.method == Method::HEAD;
-                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only });
+                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, peer });
                 self.route(request.map(Body::new), &asked).await
             }
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
             response = other_method(&response, &asked);
         }
-        finish(response, &asked, cross_origin)
+        let code = response.extensions().get::<Problem>().map(Problem::code);
+        let response = finish(response, &asked, cross_origin);
+        access::note(&self.metrics, &asked.seen(peer), response.status(), code);
+        response
     }
 
     fn request_id(&self, headers: &HeaderMap) -> RequestId {
@@ -198,15 +222,24 @@ impl Front {
         match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
-            // The panic itself was logged by its hook. How far a write had come nobody knows.
-            Err(_) if asked.is_write() => Problem::new(
-                Code::OutcomeUnknown,
-                "The gateway failed on this request, which may have been carried out or not.",
-            )
-            .into_response(),
-            Err(_) => Problem::new(Code::Internal, "The gateway failed on this request.").into_response(),
+            // The panic itself was logged by its hook.
+            Err(_) => {
+                self.metrics.http.panics.inc();
+                failed(asked)
+            }
         }
     }
+}
+
+/// The answer to a request in which a handler panicked. How far a write had come nobody knows.
+fn failed(asked: &Asked) -> Response {
+    let problem = if asked.is_write() {
+        let detail = "The gateway failed on this request, which may have been carried out or not.";
+        Problem::new(Code::OutcomeUnknown, detail)
+    } else {
+        Problem::new(Code::Internal, "The gateway failed on this request.")
+    };
+    problem.into_response()
 }
 
 /// Whom the request is for. HTTP/1.1 says it in exactly one `Host`; HTTP/2 mostly in `:authority`, which is in the URI.
@@ -239,13 +272,17 @@ fn draining(method: &Method, uri: &Uri, headers: &HeaderMap) -> Problem {
     if stream { problem.as_event_stream() } else { problem }
 }
 
+/// A path without the slash at its end, where [`without_trailing_slash`] takes it away.
+fn trimmed(path: &str) -> &str {
+    if path.len() > 1 && !path.starts_with("/docs/") { path.strip_suffix('/').unwrap_or(path) } else { path }
+}
+
 /// `/v1/topics/` is `/v1/topics`. The pages of Swagger UI are left alone: their links are relative to `/docs/`.
 fn without_trailing_slash(uri: &mut Uri) {
-    let path = uri.path();
-    if path.len() < 2 || !path.ends_with('/') || path.starts_with("/docs/") {
+    let path = trimmed(uri.path());
+    if path.len() == uri.path().len() {
         return;
     }
-    let path = &path[..path.len() - 1];
     let shorter = match uri.query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
@@ -362,7 +399,7 @@ mod tests {
             get(async || -> &'static str { panic!("inside") }).post(async || -> &'static str { panic!("inside") }),
         );
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
-        Front::new(router, Hosts::default(), origins, Limits::default())
+        Front::new(router, Hosts::default(), origins, Limits::default(), Arc::default())
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {
@@ -371,7 +408,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let (parts, body) = front.answer(request, LOCAL).await.into_parts();
+        let (parts, body) = front.answer(request, LOCAL, LOCAL).await.into_parts();
         let text = body.collect().await.expect("a whole body").to_bytes();
         (Response::from_parts(parts, Body::empty()), String::from_utf8(text.to_vec()).expect("UTF-8"))
     }

@@ -7,6 +7,7 @@ pub mod ops;
 pub mod origins;
 pub mod server;
 
+mod access;
 mod connection;
 mod front;
 mod hosts;
@@ -29,6 +30,7 @@ use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::origins::Origins;
 use crate::model::limits::Limits;
+use crate::telemetry::metrics::Metrics;
 
 /// How the gateway meets its clients.
 #[derive(Debug, Clone, Default)]
@@ -82,14 +84,34 @@ pub fn document() -> openapi::OpenApi {
 }
 
 /// Puts the front before a router.
-pub fn front(router: Router, options: &Options) -> Arc<Front> {
+pub fn front(router: Router, options: &Options, metrics: Arc<Metrics>) -> Arc<Front> {
     let public = options.public_urls.iter().filter_map(|url| url.split_once("://"));
     let public = public.filter_map(|(_, authority)| split_port(authority)).map(|(host, _)| host.to_owned());
     let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
     let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
-    Arc::new(Front::new(router, hosts, origins, options.limits.clone()))
+    Arc::new(Front::new(router, hosts, origins, options.limits.clone(), metrics))
+}
+
+/// The metrics of a node that answers by this floor: its refusals are counted by their codes.
+pub fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(Code::ALL.iter().map(|code| code.row().code)))
 }
 
 async fn nothing_here() -> Response {
     Problem::new(Code::UnknownPath, "There is nothing at this path; `/docs` lists what there is.").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::labels::Route;
+
+    #[test]
+    fn every_documented_path_is_a_label_of_the_metrics() {
+        let paths: Vec<String> = document().paths.paths.into_keys().collect();
+        assert!(paths.len() > 20, "{paths:?}");
+        for path in paths {
+            assert_eq!(Route::of(&path).template(), path, "`Route` in telemetry::metrics::labels does not know it");
+        }
+    }
 }

@@ -93,6 +93,7 @@ pub async fn serve(listener: TcpListener, front: Arc<Front>, options: Options, d
         idle_max: options.idle_max,
         write_stall_max: options.write_stall_max,
     };
+    front.metrics().http.connections_max.set(options.connections_max as u64);
     let places = Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS)));
     let accepting = async {
         loop {
@@ -186,7 +187,7 @@ mod tests {
     fn start(router: Router, options: Options) -> Server {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let front = http::front(router, &http::Options::default());
+        let front = http::front(router, &http::Options::default(), Arc::default());
         let tasks = Tasks::default();
         tasks.spawn("server", serve(listener, front, options, tasks.stopping().clone()));
         Server { address, tasks }

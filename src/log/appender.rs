@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
@@ -11,10 +12,12 @@ use tokio::sync::oneshot;
 use crate::log::partition::Partition;
 use crate::log::shelf::Shelf;
 use crate::store::contract::Appended;
+use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::contract::Refused;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
+use crate::telemetry::metrics::Metrics;
 
 /// Writes in one flush at most.
 const FLUSH_WRITES_MAX: usize = 4096;
@@ -54,6 +57,7 @@ pub(super) struct Appender {
     pub(super) inbox: mpsc::Receiver<Append>,
     pub(super) store: Arc<dyn LogStore>,
     pub(super) shelf: Arc<Shelf>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Appender {
@@ -82,9 +86,11 @@ impl Appender {
             writes.push(write);
             replies.push((reply, (partitions, permit)));
         }
+        let began = Instant::now();
         let flushed = match self.store.append(writes).await {
             Ok(flushed) => flushed,
             Err(error) => {
+                self.metrics.produce.flush_failures.inc();
                 for (reply, _held) in replies {
                     let _ = reply.send(Err(AppendError::Store(error.clone())));
                 }
@@ -94,11 +100,27 @@ impl Appender {
         assert_eq!(flushed.outcomes.len(), replies.len(), "one outcome per write");
         // Before any answer: who reads after an acknowledgement finds the record.
         flushed.batches.iter().for_each(|batch| self.shelf.publish(batch));
+        self.count(&flushed, began);
         for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
             // A caller who has left still has its records in the log.
             let _ = reply.send(outcome.map_err(AppendError::Refused));
         }
         Ok(())
+    }
+
+    fn count(&self, flushed: &Flushed, began: Instant) {
+        let metrics = &self.metrics.produce;
+        let records = flushed.batches.iter().map(|batch| u64::from(batch.count)).sum();
+        let bytes = flushed.batches.iter().map(|batch| batch.bytes().len() as u64).sum();
+        metrics.records.add(records);
+        metrics.bytes.add(bytes);
+        metrics.flush_writes.observe(flushed.outcomes.len() as u64);
+        metrics.flush_records.observe(records);
+        metrics.flush_bytes.observe(bytes);
+        metrics.flush_duration.observe(began.elapsed());
+        if let Some(commit) = flushed.commit {
+            metrics.commit_duration.observe(commit.took);
+        }
     }
 }
 

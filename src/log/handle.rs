@@ -27,6 +27,7 @@ use crate::store::contract::Store;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
 use crate::tasks;
+use crate::telemetry::metrics::Metrics;
 
 /// What a queued write costs beside its records.
 pub(super) const WRITE_OVERHEAD_BYTES: usize = 256;
@@ -50,6 +51,18 @@ struct Inner {
     trimmed: Mutex<HashSet<PartitionId>>,
     /// Where other nodes write to the same logs.
     cluster: Option<Cluster>,
+    metrics: Arc<Metrics>,
+}
+
+/// What waits to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// Writes that no flush has taken yet.
+    pub writes: u64,
+    /// Bytes of those, and of what is being flushed.
+    pub bytes: u64,
+    /// What it may come to.
+    pub bytes_max: u64,
 }
 
 impl Logs {
@@ -60,6 +73,7 @@ impl Logs {
         lanes: Vec<mpsc::Sender<Append>>,
         queue_bytes: usize,
         cluster: Option<Cluster>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let inner = Inner {
             store,
@@ -70,6 +84,7 @@ impl Logs {
             queue_bytes,
             trimmed: Mutex::default(),
             cluster,
+            metrics,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -78,8 +93,22 @@ impl Logs {
         &self.inner.store
     }
 
-    pub(super) fn segments(&self) -> &Arc<SegmentCache> {
+    /// The files that history is read from.
+    pub fn segments(&self) -> &Arc<SegmentCache> {
         &self.inner.segments
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// What waits to be written.
+    pub fn queued(&self) -> Queued {
+        let lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let writes = lanes.iter().map(|lane| (lane.max_capacity() - lane.capacity()) as u64).sum();
+        let bytes_max = self.inner.queue_bytes as u64;
+        let bytes = bytes_max.saturating_sub(self.inner.queue.available_permits() as u64);
+        Queued { writes, bytes, bytes_max }
     }
 
     pub(super) fn shelf(&self) -> &Shelf {
@@ -170,7 +199,8 @@ impl Logs {
         bytes_max: usize,
     ) -> Result<Vec<RecordBatch>, ReadError> {
         let store = Arc::clone(&self.inner.store) as Arc<dyn LogStore>;
-        reader::read(partition, &store, &self.inner.segments, self.inner.cluster.as_ref(), from, bytes_max).await
+        let (cluster, metrics) = (self.inner.cluster.as_ref(), &self.inner.metrics);
+        reader::read(partition, &store, &self.inner.segments, cluster, metrics, from, bytes_max).await
     }
 
     /// Moves the log start of a partition up to `to`, but not past the high watermark; returns where it stands. What
@@ -182,7 +212,9 @@ impl Logs {
         let logs = self.clone();
         let partition = Arc::clone(partition);
         tasks::run(async move {
+            let before = partition.log_start_offset();
             let start = logs.inner.store.advance_start(partition.id, to).await?;
+            logs.inner.metrics.reads.records_dropped.add(start.saturating_sub(before));
             if partition.is_gone() {
                 return Err(ReadError::Gone);
             }

@@ -51,6 +51,7 @@ impl Sweeper {
                 _ = tidy.tick() => self.tidy().await,
             };
             if let Err(error) = done {
+                self.logs.metrics().reads.sweep_failures.inc();
                 tracing::warn!(%error, "a retention sweep failed; the next turn tries again");
             }
         }
@@ -59,6 +60,7 @@ impl Sweeper {
     async fn turn(&mut self) -> Result<(), ReadError> {
         let store = self.logs.store();
         while store.purge_deleted_topics(SLICE_BYTES).await? {
+            self.logs.metrics().reads.purges.inc();
             tokio::task::yield_now().await;
         }
         let page = store.partitions_with_batches(self.after, TURN_PARTITIONS).await?;
@@ -94,6 +96,7 @@ impl Sweeper {
         let trimmed = self.logs.take_trimmed(id);
         if trimmed || expired.is_some() || self.first_round {
             while store.purge(id, SLICE_BYTES).await? {
+                self.logs.metrics().reads.purges.inc();
                 tokio::task::yield_now().await;
             }
         }

@@ -29,6 +29,7 @@ mod idempotency;
 mod limits;
 mod lock;
 mod long_poll;
+mod metrics;
 mod ndjson;
 mod nginx_front;
 mod openapi;

@@ -1,6 +1,9 @@
-//! What the front knows about a request and tells the handlers: its id, and whether only the head is asked for.
+//! What the front knows about a request and tells the handlers: its id, whether only the head is asked for, and
+//! where it came from.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
@@ -45,17 +48,19 @@ pub struct Context {
     /// The request is a HEAD: answer at once with the headers of a GET. Do not wait, stream or change anything; the
     /// body, if one is made, is dropped.
     pub head_only: bool,
+    /// Where the request came from: of a proxy, if one is in front.
+    pub peer: IpAddr,
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(parts
-            .extensions
-            .get::<Self>()
-            .cloned()
-            .unwrap_or_else(|| Self { request_id: RequestId::from_number(0), head_only: false }))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
+            request_id: RequestId::from_number(0),
+            head_only: false,
+            peer: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }))
     }
 }
 

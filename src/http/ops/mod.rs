@@ -1,12 +1,14 @@
 //! Operating the gateway: is it well, is it ready, which version and bounds has it; and its pages.
 
 pub mod documents;
+pub mod metrics;
 pub mod pages;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Json;
+use axum::extract::FromRef;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
@@ -18,6 +20,7 @@ use utoipa_axum::routes;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::Query;
+use crate::http::ops::metrics::Scrape;
 use crate::model::limits::Limits;
 
 /// The version of the published contract, not of the program.
@@ -38,15 +41,27 @@ pub trait Readiness: Send + Sync + 'static {
 pub struct Ops {
     /// Whether the node can do its work.
     pub readiness: Arc<dyn Readiness>,
+    /// What `/metrics` tells.
+    pub scrape: Scrape,
     /// Cancelled when the node begins to shut down.
     pub draining: CancellationToken,
     /// The bounds that `GET /v1` tells.
     pub limits: Arc<Limits>,
 }
 
-/// `/healthz`, `/readyz`, `/v1`.
+impl FromRef<Ops> for Scrape {
+    fn from_ref(ops: &Ops) -> Self {
+        ops.scrape.clone()
+    }
+}
+
+/// `/healthz`, `/readyz`, `/metrics`, `/v1`.
 pub fn routes() -> OpenApiRouter<Ops> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(version))
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(version))
+        .merge(metrics::routes())
 }
 
 /// How the node is.
