@@ -10,7 +10,6 @@
 //! One timer serves the first two and is set again only when it fires, so a request costs no timer at all.
 
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
@@ -46,6 +45,7 @@ use tokio::time::sleep;
 use tokio::time::sleep_until;
 
 use crate::http::front::Front;
+use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -131,7 +131,8 @@ pub(crate) async fn serve(
     stage: Arc<Stage>,
     bounds: Bounds,
 ) {
-    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return }; // it is gone already
+    let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return }; // it is gone already
+    let link = Link { local: local.ip(), remote: remote.ip().to_canonical(), secure: false };
     let _open = Open::enter(front.metrics());
     let state = Arc::new(State::default());
     let socket = Socket { stream, state: Arc::clone(&state), bounds, stalled: None, lingering: None };
@@ -139,7 +140,7 @@ pub(crate) async fn serve(
         let state = Arc::clone(&state);
         service_fn(move |request: Request<Incoming>| {
             let (front, in_flight) = (Arc::clone(&front), InFlight::enter(&state));
-            async move { Ok::<_, std::convert::Infallible>(answer(&front, request, local.ip(), peer.ip(), in_flight).await) }
+            async move { Ok::<_, std::convert::Infallible>(answer(&front, request, link, in_flight).await) }
         })
     };
     let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service));
@@ -199,19 +200,13 @@ pub(crate) async fn serve(
 }
 
 /// Hands a request to the front, and follows both bodies.
-async fn answer(
-    front: &Front,
-    request: Request<Incoming>,
-    local: IpAddr,
-    peer: IpAddr,
-    in_flight: InFlight,
-) -> hyper::Response<Answer> {
+async fn answer(front: &Front, request: Request<Incoming>, link: Link, in_flight: InFlight) -> hyper::Response<Answer> {
     if request.version() == Version::HTTP_2 {
         in_flight.0.http2.store(true, Ordering::Relaxed);
     }
     let request =
         request.map(|body| Question { finished: body.is_end_stream(), body, state: Arc::clone(&in_flight.0) });
-    front.answer(request, local, peer).await.map(|body| Answer { body, _in_flight: in_flight })
+    front.answer(request, link).await.map(|body| Answer { body, _in_flight: in_flight })
 }
 
 /// Counts a connection for as long as it lives.

@@ -34,6 +34,7 @@ use crate::http::access;
 use crate::http::access::Seen;
 use crate::http::hosts::Hosts;
 use crate::http::kit::context::Context;
+use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
 use crate::http::kit::media::names_event_stream;
 use crate::http::kit::problem::Outcome;
@@ -81,9 +82,9 @@ impl Asked {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 
-    fn seen(&self, peer: IpAddr) -> Seen<'_> {
-        let Self { request_id, method, route, began, .. } = self;
-        Seen { request_id: request_id.as_str(), method, route: *route, began: *began, peer }
+    fn seen(&self, link: Link) -> Seen<'_> {
+        let &Self { ref request_id, ref method, ref uri, route, began } = self;
+        Seen { request_id, method, path: uri.path(), route, began, link, caller: "anonymous" }
     }
 
     fn is_write(&self) -> bool {
@@ -117,8 +118,8 @@ impl Front {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Answers one request that came in on the address `local`, from `peer`.
-    pub(crate) async fn answer<B>(&self, mut request: Request<B>, local: IpAddr, peer: IpAddr) -> Response
+    /// Answers one request.
+    pub(crate) async fn answer<B>(&self, mut request: Request<B>, link: Link) -> Response
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
@@ -131,13 +132,13 @@ impl Front {
             began: Instant::now(),
         };
         let mut cross_origin = None;
-        let mut response = match self.admit(&request, local, &mut cross_origin) {
+        let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
             Ok(None) => {
                 without_trailing_slash(request.uri_mut());
                 let head_only = asked.method == Method::HEAD;
-                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, peer });
+                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, link });
                 self.route(request.map(Body::new), &asked).await
             }
         };
@@ -145,8 +146,8 @@ impl Front {
             response = other_method(&response, &asked);
         }
         let code = response.extensions().get::<Problem>().map(Problem::code);
-        let response = finish(response, &asked, cross_origin);
-        access::note(&self.metrics, &asked.seen(peer), response.status(), code);
+        let mut response = finish(response, &asked, cross_origin);
+        access::note(&self.metrics, &asked.seen(link), &mut response, code);
         response
     }
 
@@ -391,8 +392,6 @@ mod tests {
 
     use super::*;
 
-    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
     fn front() -> Front {
         let router = Router::new().route("/v1/topics/{topic}", get(async || "a topic")).route(
             "/v1/panics",
@@ -408,7 +407,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::empty()).expect("a request");
-        let (parts, body) = front.answer(request, LOCAL, LOCAL).await.into_parts();
+        let (parts, body) = front.answer(request, Link::LOOPBACK).await.into_parts();
         let text = body.collect().await.expect("a whole body").to_bytes();
         (Response::from_parts(parts, Body::empty()), String::from_utf8(text.to_vec()).expect("UTF-8"))
     }

@@ -28,6 +28,7 @@ mod groups_stream_asking;
 mod idempotency;
 mod limits;
 mod lock;
+mod logs;
 mod long_poll;
 mod metrics;
 mod ndjson;

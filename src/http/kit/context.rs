@@ -1,9 +1,9 @@
-//! What the front knows about a request and tells the handlers: its id, whether only the head is asked for, and
-//! where it came from.
+//! What the front knows about a request and tells the handlers: its id, how it came, and whether only the head is asked
+//! for.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
+use std::net::Ipv4Addr;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
@@ -39,6 +39,23 @@ impl RequestId {
     }
 }
 
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The address it came to.
+    pub local: IpAddr,
+    /// Whom it came from, IPv4 always as such.
+    pub remote: IpAddr,
+    /// It came over TLS, so nobody in between has read it.
+    pub secure: bool,
+}
+
+impl Link {
+    /// Within this machine, in the clear.
+    pub const LOOPBACK: Self =
+        Self { local: IpAddr::V4(Ipv4Addr::LOCALHOST), remote: IpAddr::V4(Ipv4Addr::LOCALHOST), secure: false };
+}
+
 /// An extractor: the id of this request, and whether it is a HEAD. The front puts it in; a router that is called without
 /// the front (in a test) finds an empty one.
 #[derive(Debug, Clone)]
@@ -48,8 +65,8 @@ pub struct Context {
     /// The request is a HEAD: answer at once with the headers of a GET. Do not wait, stream or change anything; the
     /// body, if one is made, is dropped.
     pub head_only: bool,
-    /// Where the request came from: of a proxy, if one is in front.
-    pub peer: IpAddr,
+    /// How it came.
+    pub link: Link,
 }
 
 impl<S: Sync> FromRequestParts<S> for Context {
@@ -59,7 +76,7 @@ impl<S: Sync> FromRequestParts<S> for Context {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self {
             request_id: RequestId::from_number(0),
             head_only: false,
-            peer: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            link: Link::LOOPBACK,
         }))
     }
 }
