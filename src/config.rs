@@ -2,6 +2,7 @@
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
 mod client;
+mod print;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -9,8 +10,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use clap::Args;
 use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
@@ -60,6 +63,8 @@ pub struct Config {
 pub enum Invocation {
     /// Run the node.
     Serve(Box<Config>),
+    /// Print what the node would run with.
+    PrintConfig(String),
     /// Ask whether the node on this address is well.
     Health(SocketAddr),
     /// Print the OpenAPI document.
@@ -73,7 +78,22 @@ pub enum Invocation {
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
 pub fn from_command_line() -> Invocation {
-    Cli::parse().try_into().unwrap_or_else(|refusal: clap::Error| refusal.exit())
+    invocation(Cli::command().get_matches()).unwrap_or_else(|refusal| refusal.exit())
+}
+
+fn invocation(mut matches: ArgMatches) -> Result<Invocation, clap::Error> {
+    let cli = Cli::from_arg_matches_mut(&mut matches.clone())?;
+    let (serve, given) = match &cli.command {
+        None => (Some(&cli.serve), matches),
+        Some(Command::Serve(serve)) => {
+            let (_, given) = matches.remove_subcommand().expect("the command was found in it");
+            (Some(&**serve), given)
+        }
+        Some(_) => (None, matches),
+    };
+    let printed = serve.is_some_and(|serve| serve.print_config).then(|| print::render(&Cli::command(), &given));
+    let invocation = cli.try_into()?;
+    Ok(printed.map_or(invocation, Invocation::PrintConfig))
 }
 
 impl TryFrom<Cli> for Invocation {
@@ -142,6 +162,9 @@ struct Serve {
     /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` tells it
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Print what the gateway would run with, as environment variables and without secrets, and end
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten, next_help_heading = "Storage")]
     storage: Storage,
     #[command(flatten, next_help_heading = "Topics")]
@@ -488,7 +511,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        match Cli::try_parse_from([&["tidegate"], line].concat())?.try_into()? {
+        match invocation(Cli::command().try_get_matches_from([&["tidegate"], line].concat())?)? {
             Invocation::Serve(config) => Ok(*config),
             other => panic!("{line:?} is {other:?}"),
         }
@@ -543,8 +566,41 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_is_printed_without_secrets_and_can_be_used_again() {
+        let url = "postgres://me:hush@host/name";
+        for line in [
+            &["--print-config", "--database-url", url, "--allowed-host", "a,b", "--lanes", "7"][..],
+            &[
+                "serve",
+                "--database-url",
+                url,
+                "--allowed-host",
+                "a",
+                "--allowed-host",
+                "b",
+                "--lanes=7",
+                "--print-config",
+            ],
+        ] {
+            let matches = Cli::command().try_get_matches_from([&["tidegate"], line].concat()).expect("good");
+            let Ok(Invocation::PrintConfig(text)) = invocation(matches) else { panic!("{line:?}") };
+            let set: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            assert_eq!(set, ["TIDEGATE_LANES=7", "TIDEGATE_ALLOWED_HOST=a,b"], "{text}");
+            assert!(
+                text.contains("\n#TIDEGATE_LISTEN=127.0.0.1:8080\n") && text.contains("\n#TIDEGATE_CORS_ORIGIN=\n")
+            );
+            assert!(text.contains("#TIDEGATE_DATABASE_URL=(set, and not shown)") && !text.contains("hush"), "{text}");
+        }
+        let bad = Cli::command().try_get_matches_from(["tidegate", "--print-config", "--database-url", "mysql://x"]);
+        assert!(invocation(bad.expect("it parses")).is_err(), "what cannot be is refused all the same");
+    }
+
+    #[test]
     fn every_flag_has_a_variable() {
-        for argument in Cli::command().get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+        for argument in Cli::command()
+            .get_arguments()
+            .filter(|a| !matches!(a.get_id().as_str(), "help" | "version" | "print_config"))
+        {
             let name = argument.get_long().expect("a long flag").to_uppercase().replace('-', "_");
             assert_eq!(argument.get_env().and_then(|v| v.to_str()), Some(format!("TIDEGATE_{name}").as_str()));
         }

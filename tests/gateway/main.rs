@@ -25,6 +25,7 @@ mod groups_reset;
 mod groups_shell;
 mod groups_stream;
 mod groups_stream_asking;
+mod health;
 mod idempotency;
 mod limits;
 mod lock;

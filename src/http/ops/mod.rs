@@ -5,6 +5,7 @@ pub mod metrics;
 pub mod pages;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Json;
@@ -12,6 +13,7 @@ use axum::extract::FromRef;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +27,9 @@ use crate::model::limits::Limits;
 
 /// The version of the published contract, not of the program.
 const API_VERSION: &str = "1.0.0";
+
+/// How long the database may take to answer: less than those who ask wait, so that they hear why.
+const READY_MAX: Duration = Duration::from_secs(4);
 
 /// Says whether the node can do its work: its database answers.
 #[async_trait]
@@ -90,9 +95,10 @@ async fn ready(State(ops): State<Ops>) -> Result<Json<Status>, Problem> {
     if ops.draining.is_cancelled() {
         return Err(Problem::new(Code::Draining, "This node is shutting down."));
     }
-    match ops.readiness.check().await {
-        Ok(()) => Ok(Json(Status { status: "ready" })),
-        Err(reason) => Err(Problem::new(Code::DatabaseUnavailable, reason)),
+    match timeout(READY_MAX, ops.readiness.check()).await {
+        Ok(Ok(())) => Ok(Json(Status { status: "ready" })),
+        Ok(Err(reason)) => Err(Problem::new(Code::DatabaseUnavailable, reason)),
+        Err(_) => Err(Problem::new(Code::DatabaseUnavailable, "The database does not answer.")),
     }
 }
 
