@@ -39,7 +39,6 @@ impl Broker {
     pub async fn take_figures(&self) {
         let metrics = self.metrics();
         let queued = self.logs().queued();
-        metrics.produce.queue_writes.set(queued.writes);
         metrics.produce.queue_bytes.set(queued.bytes);
         metrics.produce.queue_bytes_max.set(queued.bytes_max);
         metrics.groups.queue.set(self.groups().queued());

@@ -4,6 +4,7 @@ mod appender;
 mod cluster;
 mod handle;
 pub mod partition;
+mod queue;
 mod reader;
 mod retention;
 mod shelf;
@@ -25,10 +26,10 @@ use crate::store::error::StoreError;
 use crate::tasks::Tasks;
 use crate::telemetry::metrics::Metrics;
 
-pub use appender::AppendError;
 pub use handle::Logs;
 pub use handle::Queued;
 pub use handle::Receipt;
+pub use queue::AppendError;
 pub use reader::ReadError;
 
 /// How much the logs may hold, and how often they look after themselves.
@@ -65,21 +66,18 @@ pub fn start(
 ) -> Logs {
     let shelf = Arc::new(Shelf::new(options.tail_bytes));
     let cluster = store.is_shared().then(|| Cluster::start(Arc::clone(&store), Arc::clone(&shelf), tasks));
-    let lanes = (0..store.lanes()).map(|_| {
-        // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
-        let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
-        let appender =
-            Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf), metrics: Arc::clone(metrics) };
-        let stopping = tasks.stopping().clone();
-        tasks.spawn_essential("appender", async move {
-            appender.run().await?;
-            stopping.cancelled().await; // closed and empty before the others were told to stop: in order
-            Ok::<(), StoreError>(())
-        });
-        sender
+    // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
+    let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
+    let appender =
+        Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf), metrics: Arc::clone(metrics) };
+    let stopping = tasks.stopping().clone();
+    tasks.spawn_essential("appender", async move {
+        appender.run().await?;
+        stopping.cancelled().await; // closed and empty before the others were told to stop: in order
+        Ok::<(), StoreError>(())
     });
-    let lanes = lanes.collect();
-    let logs = Logs::new(Arc::clone(&store), segments, shelf, lanes, options.queue_bytes, cluster, Arc::clone(metrics));
+    let logs =
+        Logs::new(Arc::clone(&store), segments, shelf, sender, options.queue_bytes, cluster, Arc::clone(metrics));
     let sweeper = Sweeper::new(logs.clone(), options.retention_interval, options.idempotency_ms);
     let stopping = tasks.stopping().clone();
     tasks.spawn("retention", async move {

@@ -272,10 +272,10 @@ async fn a_stream_lets_go_of_what_is_committed(backend: Backend) {
 }
 
 async fn an_idle_stream_keeps_its_lease(backend: Backend) {
-    const LEASE_MS: u64 = 2000;
+    const LEASE_MS: u64 = 4000;
     let gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
-    let mut stream = open(&gateway, "&lease_ms=2000", None).await;
+    let mut stream = open(&gateway, "&lease_ms=4000", None).await;
     let (_, epoch, _) = assignment(&mut stream).await;
     let mut spare = Member::new(&gateway, "g", "spare", json!({ "topics": ["orders"], "lease_ms": 60_000 }));
     spare.begin().await;
@@ -286,14 +286,14 @@ async fn an_idle_stream_keeps_its_lease(backend: Backend) {
         of_the_stream["lease_ends_at"].as_u64().expect("a time")
     };
     let first = ends().await;
-    eventually("several leases pass", async || (ends().await > first + 3 * LEASE_MS).then_some(())).await;
+    eventually("several leases pass", async || (ends().await > first + 2 * LEASE_MS).then_some(())).await;
     assert!(spare.poll().await.assignments.is_empty());
     topic.count(0, 0..1).await;
     let (id, record) = stream.records_with_ids(1).await.remove(0);
     assert_eq!(record.offset, 0);
     commit(&gateway, &id).await;
     assert_eq!(describe(&gateway, "g").await["partitions"][0]["owner"], "m");
-    let (_, after, _) = assignment(&mut open(&gateway, "&lease_ms=2000", Some(&id)).await).await;
+    let (_, after, _) = assignment(&mut open(&gateway, "&lease_ms=4000", Some(&id)).await).await;
     assert_eq!(after, epoch);
 }
 

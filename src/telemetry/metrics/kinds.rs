@@ -67,7 +67,12 @@ impl Gauge {
 
     /// One less.
     pub fn dec(&self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.sub(1);
+    }
+
+    /// So many less.
+    pub fn sub(&self, count: usize) {
+        self.0.fetch_sub(i64::try_from(count).unwrap_or(i64::MAX), Relaxed);
     }
 
     /// What it is.

@@ -103,7 +103,7 @@ families! {
         flush_bytes: Histogram<Amount> = "tidegate_flush_bytes",
         /// Flushes that failed: none of their writes was acknowledged.
         flush_failures: Counter = "tidegate_flush_failures_total",
-        /// Writes that wait for a flush to take them.
+        /// Writes that wait for their commit.
         queue_writes: Gauge = "tidegate_append_queue_writes",
         /// Bytes of the writes that wait for their commit.
         queue_bytes: Gauge = "tidegate_append_queue_bytes",
