@@ -23,6 +23,7 @@ use crate::segments::SegmentCache;
 use crate::store;
 use crate::tasks;
 use crate::tasks::Tasks;
+use crate::telemetry::traces;
 
 /// What the server may take beyond its own bound to see connections out.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -42,6 +43,8 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let draining = server.stopping().clone();
 
     let metrics = http::metrics();
+    let watchers = Tasks::default(); // stops last: tells of the others
+    let tracer = traces::start(config.traces, &metrics, &watchers);
     let store = store::open(&config.store).await?;
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
     let logs = log::start(Arc::clone(&store), segments, &config.log, &metrics, &workers);
@@ -60,7 +63,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         draining: draining.clone(),
         limits: Arc::new(limits),
     };
-    let front = http::front(http::router(api, ops), &config.http, metrics);
+    let front = http::front(http::router(api, ops), &config.http, metrics, tracer);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, draining);
@@ -90,6 +93,9 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         tracing::error!("{late}");
     }
     store.close().await;
+    if let Err(late) = watchers.stop(FLUSH_MAX).await {
+        tracing::error!("{late}");
+    }
     outcome.context("the node ended unasked")
 }
 

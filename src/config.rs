@@ -3,6 +3,7 @@
 
 mod client;
 mod print;
+mod telemetry_flags;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -16,7 +17,6 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
-use clap::ValueEnum;
 use clap::error::ErrorKind;
 use clap::value_parser;
 
@@ -26,6 +26,7 @@ use crate::cli::groups;
 use crate::cli::url::ServerUrl;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::telemetry_flags::Telemetry;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
@@ -36,6 +37,7 @@ use crate::model::topic::PARTITION_COUNT_MAX;
 use crate::segments;
 use crate::store;
 use crate::telemetry;
+use crate::telemetry::traces;
 
 /// All there is to know before the node starts.
 #[derive(Debug, Clone)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub http: http::Options,
     /// What is logged, and how.
     pub telemetry: telemetry::Options,
+    /// Where spans go.
+    pub traces: traces::Options,
 }
 
 /// What the command line asks for.
@@ -372,36 +376,12 @@ struct Connections {
     drain_ms_max: u64,
 }
 
-#[derive(Debug, Args)]
-struct Telemetry {
-    /// How log lines look
-    #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-    /// What is logged: a level (error, warn, info, debug, trace), or `info,tidegate::http=debug`
-    #[arg(long, env = "TIDEGATE_LOG", value_name = "FILTER", default_value_t = telemetry::Options::default().filter)]
-    log: String,
-    /// Partitions whose lag /metrics tells at most, of all consumer groups together; two series each
-    #[arg(long, env = "TIDEGATE_METRICS_LAG_PARTITIONS", value_name = "N",
-        default_value_t = broker::Options::default().lag_partitions as u64, value_parser = value_parser!(u64).range(0..=100_000))]
-    metrics_lag_partitions: u64,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// Lines of text
-    Text,
-    /// A JSON object per line
-    Json,
-}
-
 impl TryFrom<Serve> for Config {
     type Error = clap::Error;
 
     fn try_from(serve: Serve) -> Result<Self, clap::Error> {
-        let format = match serve.telemetry.log_format {
-            LogFormat::Text => telemetry::Format::Text,
-            LogFormat::Json => telemetry::Format::Json,
-        };
+        let lag_partitions = count(serve.telemetry.metrics_lag_partitions);
+        let (telemetry, traces) = serve.telemetry.into();
         let limits = Limits::from(serve.limits);
         let storage = serve.storage;
         Ok(Self {
@@ -429,7 +409,7 @@ impl TryFrom<Serve> for Config {
             broker: broker::Options {
                 auto_create_topics: serve.topics.auto_create_topics,
                 default_partitions: serve.topics.default_partitions,
-                lag_partitions: count(serve.telemetry.metrics_lag_partitions),
+                lag_partitions,
             },
             native: native::Options {
                 heartbeat: Duration::from_millis(serve.streams.heartbeat_ms),
@@ -442,7 +422,8 @@ impl TryFrom<Serve> for Config {
                 limits,
                 server: serve.connections.into(),
             },
-            telemetry: telemetry::Options { format, filter: serve.telemetry.log },
+            telemetry,
+            traces,
         })
     }
 }
@@ -548,6 +529,9 @@ mod tests {
             &["--database-url", "mysql://host/name"],
             &["--database-url", "postgres://host:port/name"],
             &["--database-url", "host=here user=me"],
+            &["--otlp-endpoint", "https://collector"],
+            &["--trace-ratio", "1.1"],
+            &["--trace-ratio", "NaN"],
             &["--nonsense"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
@@ -602,7 +586,10 @@ mod tests {
             .filter(|a| !matches!(a.get_id().as_str(), "help" | "version" | "print_config"))
         {
             let name = argument.get_long().expect("a long flag").to_uppercase().replace('-', "_");
-            assert_eq!(argument.get_env().and_then(|v| v.to_str()), Some(format!("TIDEGATE_{name}").as_str()));
+            let variable = argument.get_env().and_then(|v| v.to_str()).expect("a variable");
+            // These have names that every program shares that makes spans.
+            let shared = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"].contains(&variable);
+            assert!(shared || variable == format!("TIDEGATE_{name}"), "{variable} for {name}");
         }
     }
 }

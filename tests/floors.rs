@@ -25,8 +25,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("axum::", &["http"]),
     ("tower::", &["http"]),
-    // The terminal commands speak to a gateway by one client of theirs.
-    ("hyper::", &["http", "cli::client"]),
+    // The terminal commands speak to a gateway by one client of theirs, and spans go to a collector.
+    ("hyper::", &["http", "cli::client", "telemetry::traces::exporter"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

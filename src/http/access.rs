@@ -4,7 +4,9 @@
 
 use std::time::Instant;
 
+use axum::http::HeaderMap;
 use axum::http::HeaderName;
+use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -21,9 +23,16 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels;
 use crate::telemetry::metrics::labels::Route;
 use crate::telemetry::metrics::labels::StatusClass;
+use crate::telemetry::metrics::tables::Label;
+use crate::telemetry::traces::span::Span;
+use crate::telemetry::traces::span::Tracer;
+use crate::telemetry::traces::span::Value;
 
 /// Names a topic that a produce has made.
 const TOPIC_CREATED: HeaderName = HeaderName::from_static("tidegate-topic-created");
+
+/// The caller's place in a trace (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is known of a request.
 pub(crate) struct Seen<'a> {
@@ -43,6 +52,30 @@ pub(crate) struct Seen<'a> {
     pub(crate) caller: &'a str,
 }
 
+/// Begins the span of a request that is to be traced.
+pub(crate) fn begin_span(tracer: &Tracer, headers: &HeaderMap) -> Option<Span> {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    // Two of them say nothing.
+    let traceparent = given.next().filter(|_| given.next().is_none());
+    tracer.request("request", traceparent.map(HeaderValue::as_bytes))
+}
+
+/// Ends it, with the names that OpenTelemetry has for what is said of HTTP (semantic conventions 1.x).
+pub(crate) fn end_span(mut span: Span, seen: &Seen<'_>, status: StatusCode, refused: Option<Code>) {
+    span.rename(format!("{} {}", method(seen.method).text(), seen.route.text()));
+    span.set("http.request.method", Value::Text(method(seen.method).text()));
+    span.set("http.route", Value::Text(seen.route.text()));
+    span.set("http.response.status_code", Value::Number(status.as_u16().into()));
+    span.set("client.address", Value::Owned(seen.link.remote.to_string()));
+    span.set("tidegate.request_id", Value::Owned(seen.request_id.as_str().to_owned()));
+    if let Some(code) = refused {
+        span.set("error.type", Value::Text(code.row().code));
+    }
+    if status.is_server_error() {
+        span.fail();
+    }
+}
+
 /// Takes note of a request and its answer, which refuses it with that code if there is one.
 pub(crate) fn note(metrics: &Metrics, seen: &Seen<'_>, response: &mut Response, refused: Option<Code>) {
     let took = seen.began.elapsed();
@@ -57,7 +90,7 @@ pub(crate) fn note(metrics: &Metrics, seen: &Seen<'_>, response: &mut Response, 
         target: "access",
         request_id = seen.request_id.as_str(),
         method = %seen.method,
-        route = seen.route.template(),
+        route = seen.route.text(),
         status = status.as_u16(),
         code = refused.map(|code| code.row().code),
         address = %seen.link.remote,
@@ -69,7 +102,7 @@ pub(crate) fn note(metrics: &Metrics, seen: &Seen<'_>, response: &mut Response, 
 
 fn note_administration(seen: &Seen<'_>, response: &mut Response, refused: Option<Code>) {
     let actor = Actor { caller: seen.caller, address: seen.link.remote, request_id: seen.request_id.as_str() };
-    if let Some(action) = action(seen.method, seen.route.template()) {
+    if let Some(action) = action(seen.method, seen.route.text()) {
         let status = response.status().as_u16();
         let outcome = refused.map_or(Outcome::Done(status), |code| Outcome::Refused(status, code.row().code));
         let detail = response.extensions_mut().remove::<Detail>();

@@ -47,6 +47,7 @@ use crate::http::origins::is_preflight;
 use crate::model::limits::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Route;
+use crate::telemetry::traces::span::Tracer;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -66,6 +67,8 @@ pub struct Front {
     next_id: AtomicU64,
     draining: AtomicBool,
     metrics: Arc<Metrics>,
+    /// Makes spans, if requests are traced at all.
+    tracer: Option<Tracer>,
 }
 
 /// What the way out needs to know of the request.
@@ -103,9 +106,16 @@ fn is_health(path: &str) -> bool {
 
 impl Front {
     /// Puts the rules before `router`.
-    pub(crate) fn new(router: Router, hosts: Hosts, origins: Origins, limits: Limits, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        hosts: Hosts,
+        origins: Origins,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        tracer: Option<Tracer>,
+    ) -> Self {
         let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false), metrics }
+        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false), metrics, tracer }
     }
 
     /// What is counted and measured.
@@ -131,6 +141,7 @@ impl Front {
             route: Route::of(trimmed(request.uri().path())),
             began: Instant::now(),
         };
+        let span = self.tracer.as_ref().and_then(|tracer| access::begin_span(tracer, request.headers()));
         let mut cross_origin = None;
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
@@ -139,7 +150,11 @@ impl Front {
                 without_trailing_slash(request.uri_mut());
                 let head_only = asked.method == Method::HEAD;
                 request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, link });
-                self.route(request.map(Body::new), &asked).await
+                let answer = self.route(request.map(Body::new), &asked);
+                match &span {
+                    None => answer.await,
+                    Some(span) => Box::pin(span.run(answer)).await,
+                }
             }
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
@@ -147,7 +162,11 @@ impl Front {
         }
         let code = response.extensions().get::<Problem>().map(Problem::code);
         let mut response = finish(response, &asked, cross_origin);
-        access::note(&self.metrics, &asked.seen(link), &mut response, code);
+        let seen = asked.seen(link);
+        if let Some(span) = span {
+            access::end_span(span, &seen, response.status(), code);
+        }
+        access::note(&self.metrics, &seen, &mut response, code);
         response
     }
 
@@ -398,7 +417,7 @@ mod tests {
             get(async || -> &'static str { panic!("inside") }).post(async || -> &'static str { panic!("inside") }),
         );
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
-        Front::new(router, Hosts::default(), origins, Limits::default(), Arc::default())
+        Front::new(router, Hosts::default(), origins, Limits::default(), Arc::default(), None)
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {

@@ -31,6 +31,7 @@ use crate::http::ops::Ops;
 use crate::http::origins::Origins;
 use crate::model::limits::Limits;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span::Tracer;
 
 /// How the gateway meets its clients.
 #[derive(Debug, Clone, Default)]
@@ -84,12 +85,12 @@ pub fn document() -> openapi::OpenApi {
 }
 
 /// Puts the front before a router.
-pub fn front(router: Router, options: &Options, metrics: Arc<Metrics>) -> Arc<Front> {
+pub fn front(router: Router, options: &Options, metrics: Arc<Metrics>, tracer: Option<Tracer>) -> Arc<Front> {
     let public = options.public_urls.iter().filter_map(|url| url.split_once("://"));
     let public = public.filter_map(|(_, authority)| split_port(authority)).map(|(host, _)| host.to_owned());
     let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
     let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
-    Arc::new(Front::new(router, hosts, origins, options.limits.clone(), metrics))
+    Arc::new(Front::new(router, hosts, origins, options.limits.clone(), metrics, tracer))
 }
 
 /// The metrics of a node that answers by this floor: its refusals are counted by their codes.
@@ -105,13 +106,14 @@ async fn nothing_here() -> Response {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::labels::Route;
+    use crate::telemetry::metrics::tables::Label;
 
     #[test]
     fn every_documented_path_is_a_label_of_the_metrics() {
         let paths: Vec<String> = document().paths.paths.into_keys().collect();
         assert!(paths.len() > 20, "{paths:?}");
         for path in paths {
-            assert_eq!(Route::of(&path).template(), path, "`Route` in telemetry::metrics::labels does not know it");
+            assert_eq!(Route::of(&path).text(), path, "`Route` in telemetry::metrics::labels does not know it");
         }
     }
 }

@@ -187,7 +187,7 @@ mod tests {
     fn start(router: Router, options: Options) -> Server {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let front = http::front(router, &http::Options::default(), Arc::default());
+        let front = http::front(router, &http::Options::default(), Arc::default(), None);
         let tasks = Tasks::default();
         tasks.spawn("server", serve(listener, front, options, tasks.stopping().clone()));
         Server { address, tasks }

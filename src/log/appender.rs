@@ -23,6 +23,10 @@ use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span::Kind;
+use crate::telemetry::traces::span::Scope;
+use crate::telemetry::traces::span::Span;
+use crate::telemetry::traces::span::Value;
 
 /// A flush that takes longer gets another beside it, and so on. Long for a commit, short for a large flush, for one that
 /// waits for a lock, or for a standby that is far away.
@@ -89,7 +93,8 @@ async fn write_all(
 ) -> Result<(), StoreError> {
     let mut replies = Vec::with_capacity(appends.len());
     let mut writes = Vec::with_capacity(appends.len());
-    for Append { write, partitions, reply, permit } in appends {
+    let mut span = flush_span(&appends);
+    for Append { write, partitions, reply, permit, .. } in appends {
         writes.push(write);
         replies.push((reply, (partitions, permit)));
     }
@@ -100,6 +105,7 @@ async fn write_all(
         Ok(flushed) => flushed,
         Err(error) => {
             metrics.produce.flush_failures.inc();
+            span.iter_mut().for_each(Span::fail);
             for (reply, _held) in replies {
                 let _ = reply.send(Err(AppendError::Store(error.clone())));
             }
@@ -110,11 +116,29 @@ async fn write_all(
     // Before any answer: who reads after an acknowledgement finds the record.
     flushed.batches.iter().for_each(|batch| shelf.publish(batch));
     count(metrics, &flushed, began);
+    span.iter_mut().for_each(|span| tell(span, &flushed));
     for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
         // A caller who has left still has its records in the log.
         let _ = reply.send(outcome.map_err(AppendError::Refused));
     }
     Ok(())
+}
+
+/// The span of a flush, if one of the requests in it is traced: a part of the first, and linked to all of them.
+fn flush_span(appends: &[Append]) -> Option<Span> {
+    let mut traced = appends.iter().filter_map(|append| append.scope.as_ref()).peekable();
+    let mut span = traced.peek()?.child("flush", Kind::Internal);
+    span.link(traced.map(Scope::context));
+    Some(span)
+}
+
+fn tell(span: &mut Span, flushed: &Flushed) {
+    let records = flushed.batches.iter().map(|batch| u64::from(batch.count)).sum();
+    span.set("tidegate.flush.writes", Value::Number(flushed.outcomes.len() as u64));
+    span.set("tidegate.flush.records", Value::Number(records));
+    if let Some(commit) = flushed.commit {
+        span.add("commit", Kind::Client, commit.began, commit.took);
+    }
 }
 
 fn count(metrics: &Metrics, flushed: &Flushed, began: Instant) {

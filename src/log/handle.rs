@@ -27,6 +27,7 @@ use crate::store::contract::Write;
 use crate::store::error::StoreError;
 use crate::tasks;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span::Scope;
 
 /// What a queued write costs beside its records.
 pub(super) const WRITE_OVERHEAD_BYTES: usize = 256;
@@ -161,7 +162,7 @@ impl Logs {
         let inbox = self.inbox().ok_or(AppendError::Closed)?;
         let waiting = &self.inner.metrics.produce.queue_writes;
         waiting.inc();
-        inbox.try_send(Append { write, partitions, reply, permit }).map_err(|error| {
+        inbox.try_send(Append { write, partitions, reply, permit, scope: Scope::current() }).map_err(|error| {
             waiting.dec();
             match error {
                 mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,

@@ -11,6 +11,10 @@ use crate::store::error::StoreError;
 use crate::tasks;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Source;
+use crate::telemetry::metrics::tables::Label;
+use crate::telemetry::traces::span::Kind;
+use crate::telemetry::traces::span::Scope;
+use crate::telemetry::traces::span::Value;
 
 /// History is fetched from the table in pieces of this size.
 const FILL_BYTES: usize = 4 << 20;
@@ -60,9 +64,13 @@ pub(super) async fn read(
         count(metrics, Source::Tail, &batches);
         return Ok(batches);
     }
+    let mut span = Scope::current().map(|scope| scope.child("read history", Kind::Client));
     let history = tasks::run(history(Arc::clone(partition), Arc::clone(store), Arc::clone(segments), from, bytes_max));
     let (source, mut batches) = history.await?;
     count(metrics, source, &batches);
+    if let Some(mut span) = span.take() {
+        span.set("tidegate.read.source", Value::Text(source.text()));
+    }
     // Retention may have passed while the read was under way: then what was found may begin too late. Another node's is
     // known here only if it is asked for.
     if let Some(cluster) = cluster

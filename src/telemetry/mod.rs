@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod metrics;
+pub mod traces;
 
 use std::io::IsTerminal;
 use std::io::stderr;

@@ -52,6 +52,7 @@ mod slow_readers;
 mod sse;
 mod sse_resume;
 mod topics;
+mod traces;
 mod two_nodes;
 mod two_nodes_groups;
 mod two_nodes_writing;

@@ -131,6 +131,7 @@ async fn the_dashboard_asks_for_metrics_that_exist(backend: Backend) {
         "tidegate_http_connections_accepted_total",
         "tidegate_http_panics_total",
         "tidegate_segment_cache_files",
+        "tidegate_trace_spans_total",
     ];
     let left_out: Vec<&str> = told.kinds.keys().map(String::as_str).filter(|name| !named.contains(*name)).collect();
     assert_eq!(left_out, unused);

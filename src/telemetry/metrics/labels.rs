@@ -88,6 +88,16 @@ labels! {
         Idle = "idle",
     }
 
+    /// What became of a span.
+    pub enum SpanFate = "fate" {
+        /// The collector has it.
+        Sent = "sent",
+        /// The collector did not take it.
+        Failed = "failed",
+        /// There was no room in the queue.
+        Dropped = "dropped",
+    }
+
     /// What one node tells the others of.
     pub enum About = "about" {
         /// Records were appended.
@@ -153,11 +163,6 @@ impl Route {
         let last = Self::TEXTS.len() - 1;
         Self(Self::TEXTS[..last].iter().position(|template| fits(path, template)).unwrap_or(last))
     }
-
-    /// The template.
-    pub fn template(self) -> &'static str {
-        Self::TEXTS[self.0]
-    }
 }
 
 fn fits(path: &str, template: &str) -> bool {
@@ -188,7 +193,7 @@ mod tests {
             ("*", "other"),
             ("", "other"),
         ] {
-            assert_eq!(Route::of(path).template(), template, "{path}");
+            assert_eq!(Route::of(path).text(), template, "{path}");
         }
     }
 }

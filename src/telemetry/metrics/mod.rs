@@ -30,6 +30,7 @@ use crate::telemetry::metrics::labels::About;
 use crate::telemetry::metrics::labels::Method;
 use crate::telemetry::metrics::labels::Route;
 use crate::telemetry::metrics::labels::Source;
+use crate::telemetry::metrics::labels::SpanFate;
 use crate::telemetry::metrics::labels::StatusClass;
 use crate::telemetry::metrics::labels::StreamKind;
 use crate::telemetry::metrics::labels::Use;
@@ -174,6 +175,12 @@ families! {
         /// What other nodes told, by what it was about.
         news: Table<About, Counter> = "tidegate_node_news_total",
     }
+
+    /// Traces on their way to the collector.
+    pub struct Traces {
+        /// Spans made, by what became of them. All at 0 where there is no collector.
+        spans: Table<SpanFate, Counter> = "tidegate_trace_spans_total",
+    }
 }
 
 /// Which program this is: a gauge that is always 1.
@@ -205,6 +212,8 @@ pub struct Metrics {
     pub groups: Groups,
     /// The database, and the other nodes on it.
     pub database: Database,
+    /// Traces on their way to the collector.
+    pub traces: Traces,
 }
 
 impl Metrics {
@@ -229,6 +238,7 @@ impl Metrics {
         self.reads.write(&mut out);
         self.groups.write(&mut out);
         self.database.write(&mut out);
+        self.traces.write(&mut out);
         Process::now().write(&mut out);
         out.finish()
     }

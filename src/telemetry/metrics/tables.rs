@@ -17,6 +17,10 @@ pub trait Label: Copy {
     const TEXTS: &'static [&'static str];
     /// Which of them it is.
     fn index(self) -> usize;
+    /// What it is called.
+    fn text(self) -> &'static str {
+        Self::TEXTS[self.index()]
+    }
 }
 
 /// A metric for each value of a label; that may be a table itself. All of them are told, but in a table of tables only

@@ -1,6 +1,7 @@
 //! The tools of the suite: a gateway process, a client, topics, records, streams, and waiting for conditions.
 
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod front;
 pub(crate) mod gateway;
 pub(crate) mod history;
