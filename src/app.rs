@@ -19,12 +19,15 @@ use crate::http;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::ops::Readiness;
+use crate::http::ops::metrics::Figures;
+use crate::http::ops::metrics::Scrape;
 use crate::http::tls::Tls;
 use crate::log;
 use crate::segments::SegmentCache;
 use crate::store;
 use crate::tasks;
 use crate::tasks::Tasks;
+use crate::telemetry::traces;
 
 /// What the server may take beyond its own bound to see connections out.
 const CLOSE_MAX: Duration = Duration::from_secs(5);
@@ -45,20 +48,30 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
 
     let tls = config.http.tls.clone().map(Tls::open).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let metrics = http::metrics();
+    let watchers = Tasks::default(); // stops last: tells of the others
+    let tracer = traces::start(config.traces, &metrics, &watchers);
     let store = store::open(&config.store).await?;
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
-    let logs = log::start(Arc::clone(&store), segments, &config.log, &workers);
-    let groups = groups::start(Arc::clone(&store), &workers);
+    let logs = log::start(Arc::clone(&store), segments, &config.log, &metrics, &workers);
+    let groups = groups::start(Arc::clone(&store), Arc::clone(&metrics), &workers);
     let access = access::start(Arc::clone(&store), config.access, &workers).await?;
     protect(&access, address, config.insecure_no_auth)?;
-    let broker = Broker::new(Arc::clone(&store), logs.clone(), groups, config.http.limits.clone(), config.broker);
+    let limits = config.http.limits.clone();
+    let broker =
+        Broker::new(Arc::clone(&store), logs.clone(), groups, limits.clone(), config.broker, Arc::clone(&metrics));
     broker.keep_groups(&workers);
     broker.keep_up(&workers);
     let api = Api::new(broker.clone(), access.clone(), config.native, draining.clone(), &workers);
 
-    let limits = Arc::new(config.http.limits.clone());
-    let ops = Ops { readiness: Arc::new(Database(broker)), draining: draining.clone(), limits };
-    let front = http::front(http::router(api, ops), access, &config.http);
+    let node = Arc::new(Node(broker));
+    let ops = Ops {
+        readiness: Arc::clone(&node) as _,
+        scrape: Scrape { metrics: Arc::clone(&metrics), figures: node },
+        draining: draining.clone(),
+        limits: Arc::new(limits),
+    };
+    let front = http::front(http::router(api, ops), access, &config.http, metrics, tracer);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, tls, draining);
@@ -86,6 +99,9 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         tracing::error!("{late}");
     }
     store.close().await;
+    if let Err(late) = watchers.stop(FLUSH_MAX).await {
+        tracing::error!("{late}");
+    }
     outcome.context("the node ended unasked")
 }
 
@@ -114,11 +130,19 @@ fn protect(access: &Access, address: SocketAddr, insecure_no_auth: bool) -> Resu
     Ok(())
 }
 
-/// Ready as long as the database answers.
-struct Database(Broker);
+/// What `http::ops` asks of the node.
+struct Node(Broker);
 
 #[async_trait]
-impl Readiness for Database {
+impl Figures for Node {
+    async fn take(&self) {
+        self.0.take_figures().await;
+    }
+}
+
+/// Ready as long as the database answers.
+#[async_trait]
+impl Readiness for Node {
     async fn check(&self) -> Result<(), String> {
         self.0.check_ready().await.map_err(|error| error.to_string())
     }

@@ -5,6 +5,8 @@ mod callers;
 mod client;
 mod jwt;
 mod keys;
+mod print;
+mod telemetry_flags;
 mod tls;
 
 use std::net::IpAddr;
@@ -13,11 +15,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::ArgMatches;
 use clap::Args;
 use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
-use clap::ValueEnum;
 use clap::error::ErrorKind;
 use clap::value_parser;
 
@@ -32,6 +35,7 @@ use crate::config::client::Consume;
 use crate::config::client::Groups;
 use crate::config::jwt::Jwt;
 use crate::config::keys::Keys;
+use crate::config::telemetry_flags::Telemetry;
 use crate::config::tls::TlsFlags;
 use crate::http;
 use crate::http::native;
@@ -46,6 +50,7 @@ use crate::model::topic::PARTITION_COUNT_MAX;
 use crate::segments;
 use crate::store;
 use crate::telemetry;
+use crate::telemetry::traces;
 
 /// All there is to know before the node starts.
 #[derive(Debug, Clone)]
@@ -70,6 +75,8 @@ pub struct Config {
     pub http: http::Options,
     /// What is logged, and how.
     pub telemetry: telemetry::Options,
+    /// Where spans go.
+    pub traces: traces::Options,
 }
 
 /// What the command line asks for.
@@ -77,6 +84,8 @@ pub struct Config {
 pub enum Invocation {
     /// Run the node.
     Serve(Box<Config>),
+    /// Print what the node would run with.
+    PrintConfig(String),
     /// Ask whether the node on this address is well.
     Health(SocketAddr),
     /// Print the OpenAPI document.
@@ -92,7 +101,22 @@ pub enum Invocation {
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
 /// that is asked for.
 pub fn from_command_line() -> Invocation {
-    Cli::parse().try_into().unwrap_or_else(|refusal: clap::Error| refusal.exit())
+    invocation(Cli::command().get_matches()).unwrap_or_else(|refusal| refusal.exit())
+}
+
+fn invocation(mut matches: ArgMatches) -> Result<Invocation, clap::Error> {
+    let cli = Cli::from_arg_matches_mut(&mut matches.clone())?;
+    let (serve, given) = match &cli.command {
+        None => (Some(&cli.serve), matches),
+        Some(Command::Serve(serve)) => {
+            let (_, given) = matches.remove_subcommand().expect("the command was found in it");
+            (Some(&**serve), given)
+        }
+        Some(_) => (None, matches),
+    };
+    let printed = serve.is_some_and(|serve| serve.print_config).then(|| print::render(&Cli::command(), &given));
+    let invocation = cli.try_into()?;
+    Ok(printed.map_or(invocation, Invocation::PrintConfig))
 }
 
 impl TryFrom<Cli> for Invocation {
@@ -176,6 +200,9 @@ struct Serve {
     /// Address to listen on; port 0 picks one, and the line `listening on http://ADDR` (https://ADDR with TLS) tells it
     #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
+    /// Print what the gateway would run with, as environment variables and without secrets, and end
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten, next_help_heading = "Storage")]
     storage: Storage,
     #[command(flatten, next_help_heading = "Topics")]
@@ -196,8 +223,8 @@ struct Serve {
     callers: CallerFlags,
     #[command(flatten, next_help_heading = "Connections")]
     connections: Connections,
-    #[command(flatten, next_help_heading = "Logging")]
-    logging: Logging,
+    #[command(flatten, next_help_heading = "Logs, metrics and traces")]
+    telemetry: Telemetry,
 }
 
 #[derive(Debug, Args)]
@@ -407,32 +434,12 @@ struct Connections {
     drain_ms_max: u64,
 }
 
-#[derive(Debug, Args)]
-struct Logging {
-    /// How log lines look
-    #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    log_format: LogFormat,
-    /// What is logged: a level (error, warn, info, debug, trace), or `info,tidegate::http=debug`
-    #[arg(long, env = "TIDEGATE_LOG", value_name = "FILTER", default_value_t = telemetry::Options::default().filter)]
-    log: String,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
-    /// Lines of text
-    Text,
-    /// A JSON object per line
-    Json,
-}
-
 impl TryFrom<Serve> for Config {
     type Error = clap::Error;
 
     fn try_from(serve: Serve) -> Result<Self, clap::Error> {
-        let format = match serve.logging.log_format {
-            LogFormat::Text => telemetry::Format::Text,
-            LogFormat::Json => telemetry::Format::Json,
-        };
+        let lag_partitions = count(serve.telemetry.metrics_lag_partitions);
+        let (telemetry, traces) = serve.telemetry.into();
         let limits = Limits::from(serve.limits);
         let storage = serve.storage;
         Ok(Self {
@@ -465,6 +472,7 @@ impl TryFrom<Serve> for Config {
             broker: broker::Options {
                 auto_create_topics: serve.topics.auto_create_topics,
                 default_partitions: serve.topics.default_partitions,
+                lag_partitions,
             },
             native: native::Options {
                 heartbeat: Duration::from_millis(serve.streams.heartbeat_ms),
@@ -479,7 +487,8 @@ impl TryFrom<Serve> for Config {
                 server: serve.connections.into(),
                 tls: serve.tls.into(),
             },
-            telemetry: telemetry::Options { format, filter: serve.logging.log },
+            telemetry,
+            traces,
         })
     }
 }
@@ -549,7 +558,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &[&str]) -> Result<Config, clap::Error> {
-        match Cli::try_parse_from([&["tidegate"], line].concat())?.try_into()? {
+        match invocation(Cli::command().try_get_matches_from([&["tidegate"], line].concat())?)? {
             Invocation::Serve(config) => Ok(*config),
             other => panic!("{line:?} is {other:?}"),
         }
@@ -591,6 +600,9 @@ mod tests {
             &["--database-url", "postgres://host:port/name"],
             &["--database-url", "host=here user=me"],
             &["--admin-key", "short"],
+            &["--otlp-endpoint", "https://collector"],
+            &["--trace-ratio", "1.1"],
+            &["--trace-ratio", "NaN"],
             &["--nonsense"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
@@ -618,10 +630,46 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_is_printed_without_secrets_and_can_be_used_again() {
+        let url = "postgres://me:hush@host/name";
+        for line in [
+            &["--print-config", "--database-url", url, "--allowed-host", "a,b", "--lanes", "7"][..],
+            &[
+                "serve",
+                "--database-url",
+                url,
+                "--allowed-host",
+                "a",
+                "--allowed-host",
+                "b",
+                "--lanes=7",
+                "--print-config",
+            ],
+        ] {
+            let matches = Cli::command().try_get_matches_from([&["tidegate"], line].concat()).expect("good");
+            let Ok(Invocation::PrintConfig(text)) = invocation(matches) else { panic!("{line:?}") };
+            let set: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+            assert_eq!(set, ["TIDEGATE_LANES=7", "TIDEGATE_ALLOWED_HOST=a,b"], "{text}");
+            assert!(
+                text.contains("\n#TIDEGATE_LISTEN=127.0.0.1:8080\n") && text.contains("\n#TIDEGATE_CORS_ORIGIN=\n")
+            );
+            assert!(text.contains("#TIDEGATE_DATABASE_URL=(set, and not shown)") && !text.contains("hush"), "{text}");
+        }
+        let bad = Cli::command().try_get_matches_from(["tidegate", "--print-config", "--database-url", "mysql://x"]);
+        assert!(invocation(bad.expect("it parses")).is_err(), "what cannot be is refused all the same");
+    }
+
+    #[test]
     fn every_flag_has_a_variable() {
-        for argument in Cli::command().get_arguments().filter(|a| !matches!(a.get_id().as_str(), "help" | "version")) {
+        for argument in Cli::command()
+            .get_arguments()
+            .filter(|a| !matches!(a.get_id().as_str(), "help" | "version" | "print_config"))
+        {
             let name = argument.get_long().expect("a long flag").to_uppercase().replace('-', "_");
-            assert_eq!(argument.get_env().and_then(|v| v.to_str()), Some(format!("TIDEGATE_{name}").as_str()));
+            let variable = argument.get_env().and_then(|v| v.to_str()).expect("a variable");
+            // These have names that every program shares that makes spans.
+            let shared = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"].contains(&variable);
+            assert!(shared || variable == format!("TIDEGATE_{name}"), "{variable} for {name}");
         }
     }
 }

@@ -14,7 +14,8 @@
 //!  broker                                   what the gateway does, free of HTTP
 //!  log  groups  access                      partition logs: append, read, wait, keep short · consumer groups · who may what
 //!  store  segments                          SQL tables · segment files
-//!  model  signal  tasks  telemetry  quota   vocabulary · waking who waits · task lifecycle · logging · callers' shares
+//!  telemetry                                logs, metrics and traces: how the node is seen to run
+//!  model  signal  tasks  quota              vocabulary · waking who waits · task lifecycle · callers' shares
 //! ```
 //!
 //! # A record's way down

@@ -30,6 +30,7 @@ const CUT_SHORT: i32 = 130;
 fn main() -> ExitCode {
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
+        Invocation::PrintConfig(text) => cli::output::print(&text).map_err(Into::into),
         Invocation::Health(address) => cli::health(address),
         Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
         Invocation::Groups(gateway, action) => client(cli::groups::run(gateway, action)),

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 /// Bottom first. Modules in one row do not see each other.
 const FLOORS: &[&[&str]] = &[
-    &["model", "signal", "tasks", "telemetry", "quota"],
+    &["model", "signal", "tasks", "quota"],
+    &["telemetry"],
     &["store", "segments"],
     &["log", "groups", "access"],
     &["broker"],
@@ -24,8 +25,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("axum::", &["http"]),
     ("tower::", &["http"]),
-    // The terminal commands speak to a gateway by one client of theirs; key sets are fetched from their issuer.
-    ("hyper::", &["http", "cli::client", "access::jwt::fetch"]),
+    // The terminal commands speak to a gateway by one client of theirs; key sets are fetched from their issuer, and spans
+    // go to a collector.
+    ("hyper::", &["http", "cli::client", "access::jwt::fetch", "telemetry::traces::exporter"]),
     ("rustls::", &["http", "access::jwt"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),

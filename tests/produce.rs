@@ -19,6 +19,8 @@ use tidegate::http::native;
 use tidegate::http::native::Api;
 use tidegate::http::ops::Ops;
 use tidegate::http::ops::Readiness;
+use tidegate::http::ops::metrics::Figures;
+use tidegate::http::ops::metrics::Scrape;
 use tidegate::log;
 use tidegate::model::limits::Limits;
 use tidegate::segments;
@@ -42,6 +44,11 @@ impl Readiness for Ready {
     async fn check(&self) -> Result<(), String> {
         Ok(())
     }
+}
+
+#[async_trait]
+impl Figures for Ready {
+    async fn take(&self) {}
 }
 
 struct Node {
@@ -70,19 +77,26 @@ impl Node {
             readers: 2,
             lanes: 2,
         };
+        let metrics = http::metrics();
         let store = store::open(&kept).await.expect("a database");
         let segments = segments::Options { dir: dir.path().join("segments"), bytes_max: 0, min_free_bytes: 0 };
         let writers = Tasks::default();
         let segments = Arc::new(SegmentCache::open(segments));
-        let logs = log::start(Arc::clone(&store), segments, &log::Options::default(), &writers);
-        let groups = groups::start(Arc::clone(&store), &writers);
+        let logs = log::start(Arc::clone(&store), segments, &log::Options::default(), &metrics, &writers);
+        let groups = groups::start(Arc::clone(&store), Arc::clone(&metrics), &writers);
         let access = access::start(Arc::clone(&store), access::Options::default(), &writers).await.expect("read");
-        let broker = Broker::new(store, logs.clone(), groups, limits.clone(), broker::Options::default());
+        let options_of_broker = broker::Options::default();
+        let broker = Broker::new(store, logs.clone(), groups, limits.clone(), options_of_broker, Arc::clone(&metrics));
         let server = Tasks::default();
         let draining = server.stopping().clone();
         let api = Api::new(broker, access.clone(), options, draining.clone(), &writers);
-        let ops = Ops { readiness: Arc::new(Ready), draining: draining.clone(), limits: Arc::new(limits) };
-        let front = http::front(http::router(api, ops), access, &http::Options::default());
+        let ops = Ops {
+            readiness: Arc::new(Ready),
+            scrape: Scrape { metrics: Arc::clone(&metrics), figures: Arc::new(Ready) },
+            draining: draining.clone(),
+            limits: Arc::new(limits),
+        };
+        let front = http::front(http::router(api, ops), access, &http::Options::default(), metrics, None);
         let listener = http::server::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         server.spawn("http", http::server::serve(listener, front, http::server::Options::default(), None, draining));

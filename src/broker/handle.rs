@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::broker::catalog::Catalog;
 use crate::broker::error::Error;
+use crate::broker::groups::lag::Lags;
 use crate::broker::groups::presence::Presences;
 use crate::broker::groups::slots::Slots;
 use crate::groups::Groups;
@@ -11,6 +12,7 @@ use crate::log::Logs;
 use crate::model::limits::Limits;
 use crate::store::contract::Store;
 use crate::tasks;
+use crate::telemetry::metrics::Metrics;
 
 /// How the gateway behaves where callers leave it open.
 #[derive(Debug, Clone)]
@@ -19,11 +21,13 @@ pub struct Options {
     pub auto_create_topics: bool,
     /// How many partitions a topic gets that names no number.
     pub default_partitions: u32,
+    /// Partitions whose lag the metrics tell at most, of all groups together.
+    pub lag_partitions: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { auto_create_topics: true, default_partitions: 1 }
+        Self { auto_create_topics: true, default_partitions: 1, lag_partitions: 1_000 }
     }
 }
 
@@ -42,14 +46,24 @@ struct Inner {
     presences: Presences,
     limits: Limits,
     options: Options,
+    metrics: Arc<Metrics>,
+    lags: Lags,
 }
 
 impl Broker {
     /// A broker over logs and groups that run.
-    pub fn new(store: Arc<dyn Store>, logs: Logs, groups: Groups, limits: Limits, options: Options) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        logs: Logs,
+        groups: Groups,
+        limits: Limits,
+        options: Options,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let catalog = Catalog::new(Arc::clone(&store));
-        let (slots, presences) = (Slots::default(), Presences::default());
-        Self { inner: Arc::new(Inner { store, logs, groups, catalog, slots, presences, limits, options }) }
+        let (slots, presences, lags) = (Slots::default(), Presences::default(), Lags::default());
+        let inner = Inner { store, logs, groups, catalog, slots, presences, limits, options, metrics, lags };
+        Self { inner: Arc::new(inner) }
     }
 
     pub(super) fn store(&self) -> Arc<dyn Store> {
@@ -78,6 +92,15 @@ impl Broker {
 
     pub(super) fn options(&self) -> &Options {
         &self.inner.options
+    }
+
+    pub(super) fn lags(&self) -> &Lags {
+        &self.inner.lags
+    }
+
+    /// What is counted and measured.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.metrics
     }
 
     /// The bounds of requests.

@@ -2,6 +2,7 @@
 
 mod catalog;
 pub mod error;
+mod figures;
 pub mod groups;
 mod handle;
 mod nodes;

@@ -13,6 +13,7 @@ use crate::store::cluster_contract::News;
 use crate::store::cluster_contract::Waiting;
 use crate::tasks;
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::labels::About;
 
 /// How old what this node affirms of topics may be: it asks before it denies.
 const TOPICS_LOOK: Duration = Duration::from_millis(500);
@@ -53,6 +54,12 @@ impl Broker {
     }
 
     async fn take_in(&self, news: &News) -> Result<(), Error> {
+        let about = match news {
+            News::Appended(..) => About::Records,
+            News::Topic(_) => About::Topic,
+            News::Group(_) => About::Group,
+        };
+        self.metrics().database.news.at(about).inc();
         match news {
             News::Appended(id, end) => {
                 self.logs().catch_up(*id, *end).await.map_err(|error| Error::Internal(error.to_string()))

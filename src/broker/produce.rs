@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::broker::catalog::KnownTopic;
 use crate::broker::error::Error;
@@ -24,6 +25,7 @@ use crate::model::topic::TopicId;
 use crate::store::contract::Idempotency;
 use crate::store::contract::Refused;
 use crate::store::contract::Write;
+use crate::telemetry::metrics::Metrics;
 
 /// Bytes a record takes beside its key and value, as a hint for allocation.
 const RECORD_BYTES_HINT: usize = 48;
@@ -85,6 +87,8 @@ pub struct Produced {
 /// A request on its way to the log.
 #[derive(Debug)]
 pub struct Pending {
+    began: Instant,
+    metrics: Arc<Metrics>,
     topics: Vec<Topic>,
     created: Vec<TopicName>,
     plan: Plan,
@@ -145,7 +149,8 @@ impl Broker {
         let topics: Vec<Topic> = known.iter().map(|known| known.topic.clone()).collect();
         let appended = self.logs().append(Write { runs: runs.list, idempotency }, partitions);
         let receipt = appended.map_err(|error| Error::from_append(error, &topics))?;
-        Ok(Pending { topics, created, plan, receipt })
+        let (began, metrics) = (Instant::now(), Arc::clone(self.metrics()));
+        Ok(Pending { began, metrics, topics, created, plan, receipt })
     }
 
     /// The topics of a request; those that are missing are made only once it is clear that none is missing for good.
@@ -196,6 +201,7 @@ impl Pending {
     pub async fn committed(self) -> Result<Produced, Error> {
         match self.receipt.committed().await {
             Ok(appended) => {
+                self.metrics.produce.duration.observe(self.began.elapsed());
                 let records = self.plan.place(&appended.base_offsets);
                 Ok(Produced { records, created: self.created, replayed: false })
             }

@@ -18,6 +18,7 @@ use crate::store::contract::Store;
 use crate::store::group_contract::Step;
 use crate::store::group_contract::Stepped;
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
 
 /// Steps that may wait for the store.
 const QUEUE_STEPS: usize = 65_536;
@@ -37,7 +38,7 @@ struct Inner {
 }
 
 /// Starts taking steps to the store.
-pub fn start(store: Arc<dyn Store>, tasks: &Tasks) -> Groups {
+pub fn start(store: Arc<dyn Store>, metrics: Arc<Metrics>, tasks: &Tasks) -> Groups {
     let (inbox, calls) = mpsc::channel(QUEUE_STEPS);
     let groups =
         Groups { inner: Arc::new(Inner { inbox, waiters: KeyedWaiters::default(), runs: KeyedWaiters::default() }) };
@@ -47,7 +48,7 @@ pub fn start(store: Arc<dyn Store>, tasks: &Tasks) -> Groups {
             inner.wake(&step.group, &stepped.freed_for);
         }
     };
-    tasks.spawn_essential("group steps", stepper::run(calls, store, tasks.stopping().clone(), freed));
+    tasks.spawn_essential("group steps", stepper::run(calls, store, metrics, tasks.stopping().clone(), freed));
     groups
 }
 
@@ -63,6 +64,11 @@ impl Groups {
             mpsc::error::TrySendError::Closed(_) => StepError::Closed,
         })?;
         outcome.await.unwrap_or(Err(StepError::Closed))
+    }
+
+    /// How many steps wait for the store.
+    pub fn queued(&self) -> u64 {
+        (self.inner.inbox.max_capacity() - self.inner.inbox.capacity()) as u64
     }
 
     /// Raises `signal` whenever the run may have to let go of a partition, may take one, or is over.

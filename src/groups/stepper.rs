@@ -15,6 +15,7 @@ use crate::store::error::StoreError;
 use crate::store::group_contract::Step;
 use crate::store::group_contract::StepRefused;
 use crate::store::group_contract::Stepped;
+use crate::telemetry::metrics::Metrics;
 
 /// Steps in one transaction at most.
 pub(super) const BATCH_MAX: usize = 1024;
@@ -62,6 +63,7 @@ pub(super) struct Call {
 pub(super) async fn run(
     mut inbox: mpsc::Receiver<Call>,
     store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
     stopping: CancellationToken,
     freed: impl Fn(&Step, &Stepped),
 ) -> Result<(), StoreError> {
@@ -87,13 +89,23 @@ pub(super) async fn run(
                 Ok(_) | Err(_) => break,
             }
         }
-        flush(&*store, &mut calls, &freed).await?;
+        flush(&*store, &metrics, &mut calls, &freed).await?;
     }
 }
 
-async fn flush(store: &dyn Store, calls: &mut Vec<Call>, freed: &impl Fn(&Step, &Stepped)) -> Result<(), StoreError> {
+async fn flush(
+    store: &dyn Store,
+    metrics: &Metrics,
+    calls: &mut Vec<Call>,
+    freed: &impl Fn(&Step, &Stepped),
+) -> Result<(), StoreError> {
     let (steps, replies): (Vec<_>, Vec<_>) = calls.drain(..).map(|call| (call.step, call.reply)).unzip();
-    let outcomes = match store.step(steps.clone()).await {
+    let began = Instant::now();
+    let taken = store.step(steps.clone()).await;
+    metrics.groups.steps.add(steps.len() as u64);
+    metrics.groups.flush_steps.observe(steps.len() as u64);
+    metrics.groups.flush_duration.observe(began.elapsed());
+    let outcomes = match taken {
         Ok(outcomes) => outcomes,
         Err(error) => {
             for reply in replies {

@@ -9,9 +9,11 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -53,8 +55,16 @@ use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
 use crate::http::rights;
+use crate::http::seen;
+use crate::http::seen::Seen;
 use crate::model::limits::Limits;
 use crate::quota::Held;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::Route;
+use crate::telemetry::traces::span::Tracer;
+
+/// What a caller is called that was not let in.
+const UNKNOWN: &str = "unknown";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -78,6 +88,9 @@ pub struct Front {
     /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
     next_id: AtomicU64,
     draining: AtomicBool,
+    metrics: Arc<Metrics>,
+    /// Makes spans, if requests are traced at all.
+    tracer: Option<Tracer>,
 }
 
 /// What the way out needs to know of the request.
@@ -87,11 +100,18 @@ struct Asked {
     uri: Uri,
     /// Browsers are told to keep to TLS.
     strict_transport: bool,
+    route: Route,
+    began: Instant,
 }
 
 impl Asked {
     fn is_read(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    fn seen<'a>(&'a self, link: Link, caller: &'a str) -> Seen<'a> {
+        let &Self { ref request_id, ref method, ref uri, route, began, .. } = self;
+        Seen { request_id, method, path: uri.path(), route, began, link, caller }
     }
 
     fn is_write(&self) -> bool {
@@ -117,11 +137,18 @@ impl Front {
         origins: Origins,
         limits: Limits,
         limiter: Limiter,
+        metrics: Arc<Metrics>,
+        tracer: Option<Tracer>,
     ) -> Self {
         let next_id = AtomicU64::new(fastrand::u64(..));
         let memory = Memory::new(limits.bodies_bytes);
         let (gate, draining) = (Gate(access), AtomicBool::new(false));
-        Self { router, hosts, origins, limits, gate, limiter, memory, next_id, draining }
+        Self { router, hosts, origins, limits, gate, limiter, memory, next_id, draining, metrics, tracer }
+    }
+
+    /// What is counted and measured.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// From now on every new request is refused with `draining`, health excepted.
@@ -140,21 +167,39 @@ impl Front {
             method: request.method().clone(),
             uri: request.uri().clone(),
             strict_transport: link.secure && !is_localhost(request.headers(), request.uri()),
+            route: Route::of(trimmed(request.uri().path())),
+            began: Instant::now(),
         };
         let link = self.limiter.see_through(link, request.headers());
+        let span = self.tracer.as_ref().and_then(|tracer| seen::begin_span(tracer, request.headers()));
+        let mut name = None;
         let mut cross_origin = None;
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
             Ok(None) => match self.enter(&mut request, link).await {
                 Err(refusal) => refusal,
-                Ok((caller, entry)) => self.handle(request, caller, entry, link, &asked).await,
+                Ok((caller, entry)) => {
+                    name = Some(Arc::clone(&caller.name));
+                    let answer = self.handle(request, caller, entry, link, &asked);
+                    match &span {
+                        None => answer.await,
+                        Some(span) => Box::pin(span.run(answer)).await,
+                    }
+                }
             },
         };
         if response.status() == StatusCode::METHOD_NOT_ALLOWED && response.extensions().get::<Problem>().is_none() {
             response = other_method(&response, &asked);
         }
-        finish(response, &asked, cross_origin)
+        let code = response.extensions().get::<Problem>().map(Problem::code);
+        let mut response = finish(response, &asked, cross_origin);
+        let seen = asked.seen(link, name.as_deref().unwrap_or(UNKNOWN));
+        if let Some(span) = span {
+            seen::end_span(span, &seen, response.status(), code);
+        }
+        seen::note(&self.metrics, &seen, &mut response, code);
+        response
     }
 
     /// Has the request handled, with what it and its answer carry brought to the form that either side wants.
@@ -301,15 +346,24 @@ impl Front {
         match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(never)) => match never {},
-            // The panic itself was logged by its hook. How far a write had come nobody knows.
-            Err(_) if asked.is_write() => Problem::new(
-                Code::OutcomeUnknown,
-                "The gateway failed on this request, which may have been carried out or not.",
-            )
-            .into_response(),
-            Err(_) => Problem::new(Code::Internal, "The gateway failed on this request.").into_response(),
+            // The panic itself was logged by its hook.
+            Err(_) => {
+                self.metrics.http.panics.inc();
+                failed(asked)
+            }
         }
     }
+}
+
+/// The answer to a request in which a handler panicked. How far a write had come nobody knows.
+fn failed(asked: &Asked) -> Response {
+    let problem = if asked.is_write() {
+        let detail = "The gateway failed on this request, which may have been carried out or not.";
+        Problem::new(Code::OutcomeUnknown, detail)
+    } else {
+        Problem::new(Code::Internal, "The gateway failed on this request.")
+    };
+    problem.into_response()
 }
 
 /// Whom the request is for. HTTP/1.1 says it in exactly one `Host`; HTTP/2 mostly in `:authority`, which is in the URI.
@@ -347,13 +401,17 @@ pub(crate) fn nothing_here() -> Problem {
     Problem::new(Code::UnknownPath, "There is nothing at this path; `/docs` lists what there is.")
 }
 
+/// A path without the slash at its end, where [`without_trailing_slash`] takes it away.
+fn trimmed(path: &str) -> &str {
+    if path.len() > 1 && !path.starts_with("/docs/") { path.strip_suffix('/').unwrap_or(path) } else { path }
+}
+
 /// `/v1/topics/` is `/v1/topics`. The pages of Swagger UI are left alone: their links are relative to `/docs/`.
 fn without_trailing_slash(uri: &mut Uri) {
-    let path = uri.path();
-    if path.len() < 2 || !path.ends_with('/') || path.starts_with("/docs/") {
+    let path = trimmed(uri.path());
+    if path.len() == uri.path().len() {
         return;
     }
-    let path = &path[..path.len() - 1];
     let shorter = match uri.query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
@@ -482,7 +540,8 @@ mod tests {
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
         let (place, access) = access::tests::bench::open(access::Options::default()).await;
         let limiter = Limiter::new(limiter::Options::default());
-        (place, Front::new(router, access, Hosts::default(), origins, Limits::default(), limiter))
+        let (hosts, limits) = (Hosts::default(), Limits::default());
+        (place, Front::new(router, access, hosts, origins, limits, limiter, Arc::default(), None))
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {

@@ -17,6 +17,7 @@ mod gate;
 mod hosts;
 mod rights;
 mod security;
+mod seen;
 
 use std::sync::Arc;
 
@@ -31,11 +32,14 @@ use crate::http::front::nothing_here;
 use crate::http::hosts::Hosts;
 use crate::http::hosts::split_port;
 use crate::http::kit::problem::Problem;
+use crate::http::kit::problem_codes::Code;
 use crate::http::limiter::Limiter;
 use crate::http::native::Api;
 use crate::http::ops::Ops;
 use crate::http::origins::Origins;
 use crate::model::limits::Limits;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span::Tracer;
 
 /// How the gateway meets its clients.
 #[derive(Debug, Clone, Default)]
@@ -96,11 +100,38 @@ pub fn document() -> openapi::OpenApi {
 }
 
 /// Puts the front before a router; `access` lets callers in.
-pub fn front(router: Router, access: Access, options: &Options) -> Arc<Front> {
+pub fn front(
+    router: Router,
+    access: Access,
+    options: &Options,
+    metrics: Arc<Metrics>,
+    tracer: Option<Tracer>,
+) -> Arc<Front> {
     let public = options.public_urls.iter().filter_map(|url| url.split_once("://"));
     let public = public.filter_map(|(_, authority)| split_port(authority)).map(|(host, _)| host.to_owned());
     let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
     let limiter = Limiter::new(options.limiter.clone());
     let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
-    Arc::new(Front::new(router, access, hosts, origins, options.limits.clone(), limiter))
+    Arc::new(Front::new(router, access, hosts, origins, options.limits.clone(), limiter, metrics, tracer))
+}
+
+/// The metrics of a node that answers by this floor: its refusals are counted by their codes.
+pub fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(Code::ALL.iter().map(|code| code.row().code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::labels::Route;
+    use crate::telemetry::metrics::tables::Label;
+
+    #[test]
+    fn every_documented_path_is_a_label_of_the_metrics() {
+        let paths: Vec<String> = document().paths.paths.into_keys().collect();
+        assert!(paths.len() > 20, "{paths:?}");
+        for path in paths {
+            assert_eq!(Route::of(&path).text(), path, "`Route` in telemetry::metrics::labels does not know it");
+        }
+    }
 }

@@ -122,6 +122,7 @@ pub async fn serve(
         );
     }
     let connections_max = options.connections_max.min(room);
+    front.metrics().http.connections_max.set(connections_max as u64);
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     let accepting = async {
         loop {
@@ -229,7 +230,7 @@ mod tests {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (place, access) = access::tests::bench::open(access::Options::default()).await;
-        let front = http::front(router, access, &http::Options::default());
+        let front = http::front(router, access, &http::Options::default(), Arc::default(), None);
         let tasks = Tasks::default();
         tasks.spawn("server", serve(listener, front, options, None, tasks.stopping().clone()));
         Server { address, tasks, _place: place }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -18,8 +19,14 @@ use crate::log::queue::Flush;
 use crate::log::queue::Queue;
 use crate::log::shelf::Shelf;
 use crate::model::topic::PartitionId;
+use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span::Kind;
+use crate::telemetry::traces::span::Scope;
+use crate::telemetry::traces::span::Span;
+use crate::telemetry::traces::span::Value;
 
 /// A flush that takes longer gets another beside it, and so on. Long for a commit, short for a large flush, for one that
 /// waits for a lock, or for a standby that is far away.
@@ -30,13 +37,14 @@ pub(super) struct Appender {
     pub(super) inbox: mpsc::Receiver<Append>,
     pub(super) store: Arc<dyn LogStore>,
     pub(super) shelf: Arc<Shelf>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Appender {
     /// Writes until every sender is gone and everything accepted is answered. An error means that the outcome of a
     /// commit is unknown: only a new start, which reads what is there, may write again.
     pub(super) async fn run(self) -> Result<(), StoreError> {
-        let Self { mut inbox, store, shelf } = self;
+        let Self { mut inbox, store, shelf, metrics } = self;
         let mut arrived = Vec::with_capacity(FLUSH_WRITES_MAX);
         let mut queue = Queue::new(store.lanes());
         let mut under_way = FuturesUnordered::new();
@@ -52,7 +60,7 @@ impl Appender {
                 queue.push(append);
             }
             if let Some(flush) = queue.take() {
-                under_way.push(write(&*store, &shelf, flush));
+                under_way.push(write(&*store, &shelf, &metrics, flush));
             }
             // What arrives wakes nobody: it is looked for when there may be use for it.
             tokio::select! {
@@ -67,21 +75,37 @@ impl Appender {
 }
 
 /// Writes one flush, publishes it and answers its callers. Says what is free again.
-async fn write(store: &dyn LogStore, shelf: &Shelf, flush: Flush) -> (Vec<PartitionId>, Result<(), StoreError>) {
+async fn write(
+    store: &dyn LogStore,
+    shelf: &Shelf,
+    metrics: &Metrics,
+    flush: Flush,
+) -> (Vec<PartitionId>, Result<(), StoreError>) {
     let Flush { appends, occupied } = flush;
-    (occupied, write_all(store, shelf, appends).await)
+    (occupied, write_all(store, shelf, metrics, appends).await)
 }
 
-async fn write_all(store: &dyn LogStore, shelf: &Shelf, appends: Vec<Append>) -> Result<(), StoreError> {
+async fn write_all(
+    store: &dyn LogStore,
+    shelf: &Shelf,
+    metrics: &Metrics,
+    appends: Vec<Append>,
+) -> Result<(), StoreError> {
     let mut replies = Vec::with_capacity(appends.len());
     let mut writes = Vec::with_capacity(appends.len());
-    for Append { write, partitions, reply, permit } in appends {
+    let mut span = flush_span(&appends);
+    for Append { write, partitions, reply, permit, .. } in appends {
         writes.push(write);
         replies.push((reply, (partitions, permit)));
     }
-    let flushed = match store.append(writes).await {
+    let began = Instant::now();
+    let flushed = store.append(writes).await;
+    metrics.produce.queue_writes.sub(replies.len());
+    let flushed = match flushed {
         Ok(flushed) => flushed,
         Err(error) => {
+            metrics.produce.flush_failures.inc();
+            span.iter_mut().for_each(Span::fail);
             for (reply, _held) in replies {
                 let _ = reply.send(Err(AppendError::Store(error.clone())));
             }
@@ -91,9 +115,43 @@ async fn write_all(store: &dyn LogStore, shelf: &Shelf, appends: Vec<Append>) ->
     assert_eq!(flushed.outcomes.len(), replies.len(), "one outcome per write");
     // Before any answer: who reads after an acknowledgement finds the record.
     flushed.batches.iter().for_each(|batch| shelf.publish(batch));
+    count(metrics, &flushed, began);
+    span.iter_mut().for_each(|span| tell(span, &flushed));
     for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
         // A caller who has left still has its records in the log.
         let _ = reply.send(outcome.map_err(AppendError::Refused));
     }
     Ok(())
+}
+
+/// The span of a flush, if one of the requests in it is traced: a part of the first, and linked to all of them.
+fn flush_span(appends: &[Append]) -> Option<Span> {
+    let mut traced = appends.iter().filter_map(|append| append.scope.as_ref()).peekable();
+    let mut span = traced.peek()?.child("flush", Kind::Internal);
+    span.link(traced.map(Scope::context));
+    Some(span)
+}
+
+fn tell(span: &mut Span, flushed: &Flushed) {
+    let records = flushed.batches.iter().map(|batch| u64::from(batch.count)).sum();
+    span.set("tidegate.flush.writes", Value::Number(flushed.outcomes.len() as u64));
+    span.set("tidegate.flush.records", Value::Number(records));
+    if let Some(commit) = flushed.commit {
+        span.add("commit", Kind::Client, commit.began, commit.took);
+    }
+}
+
+fn count(metrics: &Metrics, flushed: &Flushed, began: Instant) {
+    let metrics = &metrics.produce;
+    let records = flushed.batches.iter().map(|batch| u64::from(batch.count)).sum();
+    let bytes = flushed.batches.iter().map(|batch| batch.bytes().len() as u64).sum();
+    metrics.records.add(records);
+    metrics.bytes.add(bytes);
+    metrics.flush_writes.observe(flushed.outcomes.len() as u64);
+    metrics.flush_records.observe(records);
+    metrics.flush_bytes.observe(bytes);
+    metrics.flush_duration.observe(began.elapsed());
+    if let Some(commit) = flushed.commit {
+        metrics.commit_duration.observe(commit.took);
+    }
 }

@@ -26,6 +26,8 @@ use crate::store::contract::Store;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
 use crate::tasks;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::span::Scope;
 
 /// What a queued write costs beside its records.
 pub(super) const WRITE_OVERHEAD_BYTES: usize = 256;
@@ -46,6 +48,16 @@ struct Inner {
     queue_bytes: usize,
     /// Where other nodes write to the same logs.
     cluster: Option<Cluster>,
+    metrics: Arc<Metrics>,
+}
+
+/// What waits to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queued {
+    /// Bytes of all that waits or is being flushed.
+    pub bytes: u64,
+    /// What it may come to.
+    pub bytes_max: u64,
 }
 
 impl Logs {
@@ -56,6 +68,7 @@ impl Logs {
         inbox: mpsc::Sender<Append>,
         queue_bytes: usize,
         cluster: Option<Cluster>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let inner = Inner {
             store,
@@ -65,6 +78,7 @@ impl Logs {
             queue: Arc::new(Semaphore::new(queue_bytes)),
             queue_bytes,
             cluster,
+            metrics,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -73,8 +87,20 @@ impl Logs {
         &self.inner.store
     }
 
-    pub(super) fn segments(&self) -> &Arc<SegmentCache> {
+    /// The files that history is read from.
+    pub fn segments(&self) -> &Arc<SegmentCache> {
         &self.inner.segments
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// What waits to be written.
+    pub fn queued(&self) -> Queued {
+        let bytes_max = self.inner.queue_bytes as u64;
+        let bytes = bytes_max.saturating_sub(self.inner.queue.available_permits() as u64);
+        Queued { bytes, bytes_max }
     }
 
     pub(super) fn shelf(&self) -> &Shelf {
@@ -134,9 +160,14 @@ impl Logs {
         let permit = permit.map_err(|_| AppendError::Overloaded)?;
         let (reply, receipt) = oneshot::channel();
         let inbox = self.inbox().ok_or(AppendError::Closed)?;
-        inbox.try_send(Append { write, partitions, reply, permit }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+        let waiting = &self.inner.metrics.produce.queue_writes;
+        waiting.inc();
+        inbox.try_send(Append { write, partitions, reply, permit, scope: Scope::current() }).map_err(|error| {
+            waiting.dec();
+            match error {
+                mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+            }
         })?;
         Ok(Receipt(receipt))
     }
@@ -157,7 +188,8 @@ impl Logs {
         bytes_max: usize,
     ) -> Result<Vec<RecordBatch>, ReadError> {
         let store = Arc::clone(&self.inner.store) as Arc<dyn LogStore>;
-        reader::read(partition, &store, &self.inner.segments, self.inner.cluster.as_ref(), from, bytes_max).await
+        let (cluster, metrics) = (self.inner.cluster.as_ref(), &self.inner.metrics);
+        reader::read(partition, &store, &self.inner.segments, cluster, metrics, from, bytes_max).await
     }
 
     /// Moves the log start of a partition up to `to`, but not past the high watermark; returns where it stands. What
@@ -169,7 +201,9 @@ impl Logs {
         let logs = self.clone();
         let partition = Arc::clone(partition);
         tasks::run(async move {
+            let before = partition.log_start_offset();
             let start = logs.inner.store.advance_start(partition.id, to).await?;
+            logs.inner.metrics.reads.records_dropped.add(start.saturating_sub(before));
             if partition.is_gone() {
                 return Err(ReadError::Gone);
             }

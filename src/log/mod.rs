@@ -24,8 +24,10 @@ use crate::segments::SegmentCache;
 use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::Metrics;
 
 pub use handle::Logs;
+pub use handle::Queued;
 pub use handle::Receipt;
 pub use queue::AppendError;
 pub use reader::ReadError;
@@ -55,19 +57,27 @@ impl Default for Options {
 }
 
 /// Opens the logs and starts what works for them: the appender, the store's upkeep, the sweeps.
-pub fn start(store: Arc<dyn Store>, segments: Arc<SegmentCache>, options: &Options, tasks: &Tasks) -> Logs {
+pub fn start(
+    store: Arc<dyn Store>,
+    segments: Arc<SegmentCache>,
+    options: &Options,
+    metrics: &Arc<Metrics>,
+    tasks: &Tasks,
+) -> Logs {
     let shelf = Arc::new(Shelf::new(options.tail_bytes));
     let cluster = store.is_shared().then(|| Cluster::start(Arc::clone(&store), Arc::clone(&shelf), tasks));
     // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
     let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
-    let appender = Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf) };
+    let appender =
+        Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf), metrics: Arc::clone(metrics) };
     let stopping = tasks.stopping().clone();
     tasks.spawn_essential("appender", async move {
         appender.run().await?;
         stopping.cancelled().await; // closed and empty before the others were told to stop: in order
         Ok::<(), StoreError>(())
     });
-    let logs = Logs::new(Arc::clone(&store), segments, shelf, sender, options.queue_bytes, cluster);
+    let logs =
+        Logs::new(Arc::clone(&store), segments, shelf, sender, options.queue_bytes, cluster, Arc::clone(metrics));
     let sweeper = Sweeper::new(logs.clone(), options.retention_interval, options.idempotency_ms);
     let stopping = tasks.stopping().clone();
     tasks.spawn("retention", async move {

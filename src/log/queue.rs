@@ -17,6 +17,7 @@ use crate::store::contract::Appended;
 use crate::store::contract::Refused;
 use crate::store::contract::Write;
 use crate::store::error::StoreError;
+use crate::telemetry::traces::span::Scope;
 
 /// Writes in one flush at most.
 pub(super) const FLUSH_WRITES_MAX: usize = 4096;
@@ -53,6 +54,8 @@ pub(super) struct Append {
     pub(super) partitions: Vec<Arc<Partition>>,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
     pub(super) permit: OwnedSemaphorePermit,
+    /// Where in a trace it belongs, if its request is traced.
+    pub(super) scope: Option<Scope>,
 }
 
 /// The writes of one flush, in order, and the partitions that it occupies until it has [landed](Queue::landed).
@@ -171,7 +174,7 @@ mod tests {
         let permit = budget.try_acquire_many_owned(permits).expect("there are as many");
         let runs = partitions.iter().map(|number| Run::new(partition(*number), 0)).collect();
         let (reply, _) = oneshot::channel();
-        Append { write: Write { runs, idempotency: None }, partitions: vec![], reply, permit }
+        Append { write: Write { runs, idempotency: None }, partitions: vec![], reply, permit, scope: None }
     }
 
     fn queue(lanes: usize, appends: impl IntoIterator<Item = Append>) -> Queue {

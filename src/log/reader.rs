@@ -9,6 +9,12 @@ use crate::segments::SegmentCache;
 use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
 use crate::tasks;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::Source;
+use crate::telemetry::metrics::tables::Label;
+use crate::telemetry::traces::span::Kind;
+use crate::telemetry::traces::span::Scope;
+use crate::telemetry::traces::span::Value;
 
 /// History is fetched from the table in pieces of this size.
 const FILL_BYTES: usize = 4 << 20;
@@ -43,6 +49,7 @@ pub(super) async fn read(
     store: &Arc<dyn LogStore>,
     segments: &Arc<SegmentCache>,
     cluster: Option<&Cluster>,
+    metrics: &Arc<Metrics>,
     from: u64,
     bytes_max: usize,
 ) -> Result<Vec<RecordBatch>, ReadError> {
@@ -54,10 +61,16 @@ pub(super) async fn read(
         std::cmp::Ordering::Less => {}
     }
     if let Some(batches) = partition.read_tail(from, bytes_max) {
+        count(metrics, Source::Tail, &batches);
         return Ok(batches);
     }
+    let mut span = Scope::current().map(|scope| scope.child("read history", Kind::Client));
     let history = tasks::run(history(Arc::clone(partition), Arc::clone(store), Arc::clone(segments), from, bytes_max));
-    let mut batches = history.await?;
+    let (source, mut batches) = history.await?;
+    count(metrics, source, &batches);
+    if let Some(mut span) = span.take() {
+        span.set("tidegate.read.source", Value::Text(source.text()));
+    }
     // Retention may have passed while the read was under way: then what was found may begin too late. Another node's is
     // known here only if it is asked for.
     if let Some(cluster) = cluster
@@ -69,6 +82,13 @@ pub(super) async fn read(
     batches.retain(|batch| batch.base_offset < high_watermark);
     assert_contiguous(partition, from, &batches)?;
     Ok(batches)
+}
+
+fn count(metrics: &Metrics, source: Source, batches: &[RecordBatch]) {
+    let records = batches.iter().map(|batch| u64::from(batch.count)).sum();
+    let bytes = batches.iter().map(|batch| batch.bytes().len() as u64).sum();
+    metrics.reads.records.at(source).add(records);
+    metrics.reads.bytes.at(source).add(bytes);
 }
 
 fn check(partition: &Partition, from: u64) -> Result<(), ReadError> {
@@ -109,16 +129,16 @@ async fn history(
     segments: Arc<SegmentCache>,
     from: u64,
     bytes_max: usize,
-) -> Result<Vec<RecordBatch>, ReadError> {
+) -> Result<(Source, Vec<RecordBatch>), ReadError> {
     if let Some(batches) = cached(&partition, &segments, from, bytes_max).await {
-        return Ok(batches);
+        return Ok((Source::Cache, batches));
     }
     if bytes_max < SCAN_BYTES_MIN {
-        return Ok(store.read(partition.id, from, bytes_max).await?);
+        return Ok((Source::Table, store.read(partition.id, from, bytes_max).await?));
     }
     let _filling = partition.filling.lock().await;
     if let Some(batches) = cached(&partition, &segments, from, bytes_max).await {
-        return Ok(batches);
+        return Ok((Source::Cache, batches));
     }
     let batches = store.read(partition.id, from, bytes_max.max(FILL_BYTES)).await?;
     let bytes: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
@@ -126,7 +146,7 @@ async fn history(
         let (id, incarnation, run) = (partition.id, partition.incarnation, batches.clone());
         tasks::blocking(move || segments.admit(id, incarnation, &run)).await;
     }
-    Ok(within(batches, bytes_max))
+    Ok((Source::Table, within(batches, bytes_max)))
 }
 
 async fn cached(

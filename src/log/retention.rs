@@ -56,6 +56,7 @@ impl Sweeper {
                 _ = tidy.tick() => self.tidy().await,
             };
             if let Err(error) = done {
+                self.logs.metrics().reads.sweep_failures.inc();
                 tracing::warn!(%error, "a retention sweep failed; the next turn tries again");
             }
         }
@@ -77,6 +78,7 @@ impl Sweeper {
     async fn turn(&mut self) -> Result<(), ReadError> {
         let store = Arc::clone(self.logs.store());
         while self.now().await?.is_some() && store.purge_deleted_topics(SLICE_BYTES).await? {
+            self.logs.metrics().reads.purges.inc();
             tokio::task::yield_now().await;
         }
         if self.now().await?.is_none() {
@@ -112,6 +114,7 @@ impl Sweeper {
         }
         if has_dropped || expired.is_some() {
             while self.now().await?.is_some() && store.purge(id, SLICE_BYTES).await? {
+                self.logs.metrics().reads.purges.inc();
                 tokio::task::yield_now().await;
             }
         }

@@ -2,6 +2,9 @@
 //!
 //! No method may be called in a future that can be dropped halfway (a handler's own): callers run them in tasks.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use async_trait::async_trait;
 
 use crate::model::batch::RecordBatch;
@@ -115,6 +118,48 @@ pub struct Flushed {
     pub outcomes: Vec<Result<Appended, Refused>>,
     /// The batches that now stand in the log, one per partition.
     pub batches: Vec<RecordBatch>,
+    /// The call that committed them, which ends in the database's fsync; `None` if there was nothing to commit.
+    pub commit: Option<Commit>,
+}
+
+/// When a commit was begun, and how long it took.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit {
+    /// When it was sent to the database.
+    pub began: Instant,
+    /// Until the database had answered.
+    pub took: Duration,
+}
+
+impl Commit {
+    /// One that was begun then and has just ended.
+    pub(super) fn since(began: Instant) -> Self {
+        Self { began, took: began.elapsed() }
+    }
+}
+
+/// What a store tells of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Connections of the pool that somebody works with.
+    pub connections_busy: u64,
+    /// Those that wait to be used.
+    pub connections_idle: u64,
+    /// How many there may be.
+    pub connections_max: u64,
+    /// Bytes in SQLite's write-ahead log.
+    pub wal_bytes: u64,
+    /// Notifications sent to other nodes since the start.
+    pub notifications_sent: u64,
+}
+
+impl Figures {
+    /// Those of a pool: how many connections it has, how many of them are idle, how many it may have.
+    pub(super) fn of_pool(size: u32, idle: usize, max: u32) -> Self {
+        let idle = idle as u64;
+        let connections_busy = u64::from(size).saturating_sub(idle);
+        Self { connections_busy, connections_idle: idle, connections_max: max.into(), ..Self::default() }
+    }
 }
 
 /// Where a seek by time landed.
@@ -181,6 +226,8 @@ pub trait LogStore: Send + Sync + 'static {
 pub trait Upkeep: Send + Sync + 'static {
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
+    /// How it is doing, without asking the database.
+    fn figures(&self) -> Figures;
     /// Works for as long as the store is open: run it as a task.
     async fn run_upkeep(&self);
     /// Closes connections and releases the data; calls after it fail.

@@ -1,6 +1,10 @@
 //! How the node is seen to run: one tracing subscriber, as text for people or as JSON lines for machines, on standard
 //! error, because standard output carries only what other programs wait for (`listening on …`).
 
+pub mod audit;
+pub mod metrics;
+pub mod traces;
+
 use std::io::IsTerminal;
 use std::io::stderr;
 

@@ -30,6 +30,15 @@ pub struct PartitionLag {
     pub lag: u64,
     /// How long ago, by its timestamp, the oldest of them was sent, in milliseconds; 0 without any.
     pub lag_ms: Millis,
+    /// The timestamp of that record.
+    pub oldest: Option<Millis>,
+}
+
+impl PartitionLag {
+    /// The next record that the group will read.
+    pub fn next_offset(&self) -> u64 {
+        self.state.committed.unwrap_or(0).max(self.log_start_offset)
+    }
 }
 
 /// A group with its lag.
@@ -59,30 +68,48 @@ impl Broker {
         let (store, wanted) = (self.store(), name.clone());
         let found = tasks::run(async move { store.group(&wanted).await }).await?;
         let mut group = found.ok_or_else(|| Error::UnknownGroup(name.clone()))?;
-        let mut partitions = Vec::with_capacity(group.partitions.len());
-        for named in self.named(std::mem::take(&mut group.partitions)).await? {
-            let topic = self.topic(&named.topic).await?;
-            let partition = self.fresh_partition(&topic, named.partition).await?;
-            let (log_start_offset, high_watermark) = (partition.log_start_offset(), partition.high_watermark());
-            let next = named.state.committed.unwrap_or(log_start_offset).max(log_start_offset);
-            let lag = high_watermark.saturating_sub(next);
-            let lag_ms = if lag == 0 { 0 } else { self.age(&named.topic, &partition, next).await? };
-            let state = named.state;
-            partitions.push(PartitionLag { topic: named.topic, state, log_start_offset, high_watermark, lag, lag_ms });
-        }
+        let mut partitions = self.lags_of(std::mem::take(&mut group.partitions)).await?;
         partitions.sort_by(|a, b| (&a.topic, a.state.id.partition).cmp(&(&b.topic, b.state.id.partition)));
         Ok(GroupState { group, partitions })
     }
 
-    /// How old the record at an offset is; 0 if retention has just taken it.
-    async fn age(&self, topic: &TopicName, partition: &Arc<Partition>, offset: u64) -> Result<Millis, Error> {
+    /// What lies before a group in each of its partitions.
+    pub(in crate::broker) async fn lags_of(&self, partitions: Vec<GroupPartition>) -> Result<Vec<PartitionLag>, Error> {
+        let mut lags = Vec::with_capacity(partitions.len());
+        for named in self.named(partitions).await? {
+            let topic = self.topic(&named.topic).await?;
+            let partition = self.fresh_partition(&topic, named.partition).await?;
+            let (log_start_offset, high_watermark) = (partition.log_start_offset(), partition.high_watermark());
+            let (topic, state) = (named.topic, named.state);
+            let (lag, lag_ms, oldest) = (0, 0, None);
+            let mut lag = PartitionLag { topic, state, log_start_offset, high_watermark, lag, lag_ms, oldest };
+            let next = lag.next_offset();
+            lag.lag = high_watermark.saturating_sub(next);
+            if lag.lag > 0 {
+                lag.oldest = self.timestamp(&lag.topic, &partition, next).await?;
+                lag.lag_ms = lag.oldest.map_or(0, |oldest| time::now().saturating_sub(oldest));
+            }
+            lags.push(lag);
+        }
+        Ok(lags)
+    }
+
+    /// The timestamp of the record at an offset; none if retention has just taken it.
+    async fn timestamp(
+        &self,
+        topic: &TopicName,
+        partition: &Arc<Partition>,
+        offset: u64,
+    ) -> Result<Option<Millis>, Error> {
+        if let Some(known) = self.lags().timestamp(partition.id, offset) {
+            return Ok(Some(known));
+        }
         let batches = match self.logs().read(partition, offset, 1).await {
             Ok(batches) => batches,
-            Err(ReadError::Expired | ReadError::OutOfRange) => return Ok(0),
+            Err(ReadError::Expired | ReadError::OutOfRange) => return Ok(None),
             Err(error) => return Err(Error::from_read(error, topic)),
         };
         let record = batches.first().and_then(|batch| batch.records().flatten().find(|record| record.offset == offset));
-        let timestamp = record.map_or(u64::MAX, |record| record.timestamp);
-        Ok(time::now().saturating_sub(timestamp))
+        Ok(record.map(|record| record.timestamp))
     }
 }

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod describe;
 pub mod keeper;
+pub(super) mod lag;
 pub mod membership;
 pub mod offsets;
 pub mod poll;

@@ -49,6 +49,7 @@ use crate::http::connection::streams::Watch;
 use crate::http::connection::wire::Wire;
 use crate::http::front::Front;
 use crate::http::kit::context::Link;
+use crate::telemetry::metrics::Metrics;
 
 /// What all connections have in common.
 #[derive(Clone)]
@@ -70,6 +71,7 @@ pub(crate) async fn serve(stream: TcpStream, remote: SocketAddr, common: Common)
     let Common { http, front, stage, bounds, tls } = common;
     let Ok(local) = stream.local_addr() else { return }; // it is gone already
     let link = Link { local: local.ip(), remote: remote.ip().to_canonical(), secure: tls.is_some() };
+    let _open = Open::enter(front.metrics());
     let state = Arc::new(State::default());
     let socket = Socket::new(stream, Arc::clone(&state), bounds.write_stall_max);
     let wire = match tls {
@@ -163,4 +165,21 @@ async fn answer(front: &Front, request: Request<Incoming>, link: Link, in_flight
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response.map(|body| Answer::new(body, in_flight, Watch::current()))
+}
+
+/// Counts a connection for as long as it lives.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn enter(metrics: &Arc<Metrics>) -> Self {
+        metrics.http.connections.inc();
+        metrics.http.connections_accepted.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.http.connections.dec();
+    }
 }

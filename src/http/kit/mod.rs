@@ -1,5 +1,6 @@
 //! What every way of speaking shares: refusals, strict requests, media types. Names the tools; no logic.
 
+pub mod audit;
 pub mod body;
 pub mod caller;
 pub mod coding;

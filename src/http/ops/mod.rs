@@ -1,15 +1,19 @@
 //! Operating the gateway: is it well, is it ready, which version and bounds has it; and its pages.
 
 pub mod documents;
+pub mod metrics;
 pub mod pages;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Json;
+use axum::extract::FromRef;
 use axum::extract::State;
 use axum::http::Uri;
 use serde::Serialize;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,10 +22,14 @@ use utoipa_axum::routes;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::Query;
+use crate::http::ops::metrics::Scrape;
 use crate::model::limits::Limits;
 
 /// The version of the published contract, not of the program.
 const API_VERSION: &str = "1.0.0";
+
+/// How long the database may take to answer: less than those who ask wait, so that they hear why.
+const READY_MAX: Duration = Duration::from_secs(4);
 
 /// Says whether the node can do its work: its database answers.
 #[async_trait]
@@ -38,15 +46,27 @@ pub trait Readiness: Send + Sync + 'static {
 pub struct Ops {
     /// Whether the node can do its work.
     pub readiness: Arc<dyn Readiness>,
+    /// What `/metrics` tells.
+    pub scrape: Scrape,
     /// Cancelled when the node begins to shut down.
     pub draining: CancellationToken,
     /// The bounds that `GET /v1` tells.
     pub limits: Arc<Limits>,
 }
 
-/// `/healthz`, `/readyz`, `/v1`.
+impl FromRef<Ops> for Scrape {
+    fn from_ref(ops: &Ops) -> Self {
+        ops.scrape.clone()
+    }
+}
+
+/// `/healthz`, `/readyz`, `/metrics`, `/v1`.
 pub fn routes() -> OpenApiRouter<Ops> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(version))
+    OpenApiRouter::new()
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(version))
+        .merge(metrics::routes())
 }
 
 /// How the node is.
@@ -75,9 +95,10 @@ async fn ready(State(ops): State<Ops>) -> Result<Json<Status>, Problem> {
     if ops.draining.is_cancelled() {
         return Err(Problem::new(Code::Draining, "This node is shutting down."));
     }
-    match ops.readiness.check().await {
-        Ok(()) => Ok(Json(Status { status: "ready" })),
-        Err(reason) => Err(Problem::new(Code::DatabaseUnavailable, reason)),
+    match timeout(READY_MAX, ops.readiness.check()).await {
+        Ok(Ok(())) => Ok(Json(Status { status: "ready" })),
+        Ok(Err(reason)) => Err(Problem::new(Code::DatabaseUnavailable, reason)),
+        Err(_) => Err(Problem::new(Code::DatabaseUnavailable, "The database does not answer.")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::model::batch::RecordBatch;
 use crate::store::contract::Appended;
+use crate::store::contract::Commit;
 use crate::store::contract::Flushed;
 use crate::store::contract::Refused;
 use crate::store::contract::Write;
@@ -27,12 +28,16 @@ pub(super) async fn append(lane: &mut Lane, keys_kept_ms: u64, writes: &[Write])
         let taken: Vec<(usize, &Write)> = writes.iter().enumerate().filter(|(at, _)| refusals[*at].is_none()).collect();
         let (gathered, places) = gather(taken.iter().map(|(_, write)| *write));
         if gathered.is_empty() {
-            return Ok(flushed(&taken, refusals, &places, Vec::new()));
+            return Ok(flushed(&taken, refusals, &places, Vec::new(), None));
         }
         let sealed: Vec<RecordBatch> = gathered.iter().map(|batch| batch.seal(0)).collect();
         let flush = flush(&taken, &gathered, &places, &sealed, keys_kept_ms);
+        let began = Instant::now();
         let failure = match lane.flush(&flush, deadline).await {
-            Ok(bases) => return Ok(flushed(&taken, refusals, &places, placed(sealed, &bases)?)),
+            Ok(bases) => {
+                let commit = Some(Commit::since(began));
+                return Ok(flushed(&taken, refusals, &places, placed(sealed, &bases)?, commit));
+            }
             Err(failure) => failure,
         };
         match failure {
@@ -105,6 +110,7 @@ fn flushed(
     refusals: Vec<Option<Refused>>,
     places: &Places,
     batches: Vec<RecordBatch>,
+    commit: Option<Commit>,
 ) -> Flushed {
     let mut outcomes: Vec<Result<Appended, Refused>> = refusals
         .into_iter()
@@ -114,5 +120,5 @@ fn flushed(
         let base_offsets = places.iter().map(|(batch, before)| batches[*batch].base_offset + before).collect();
         outcomes[*at] = Ok(Appended { base_offsets });
     }
-    Flushed { outcomes, batches }
+    Flushed { outcomes, batches, commit }
 }

@@ -49,6 +49,7 @@ use crate::store::cluster_contract::News;
 use crate::store::cluster_contract::Waiting;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
+use crate::store::contract::Figures;
 use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::contract::SeekResult;
@@ -329,6 +330,12 @@ impl Upkeep for Postgres {
     async fn ping(&self) -> Result<(), StoreError> {
         let (mut connection, patience) = self.connection().await?;
         patience.reading(read::ping(&mut connection)).await
+    }
+
+    fn figures(&self) -> Figures {
+        let pool = &self.pool;
+        let of_pool = Figures::of_pool(pool.size(), pool.num_idle(), pool.options().get_max_connections());
+        Figures { notifications_sent: self.herald.sent(), ..of_pool }
     }
 
     async fn run_upkeep(&self) {

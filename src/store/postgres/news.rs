@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(super) struct Herald {
     told: Arc<Signal>,
     /// The server's number for the connection that tells: what comes from it is known here.
     own: AtomicU32,
+    /// Notifications sent.
+    sent: AtomicU64,
 }
 
 /// Each thing once, the latest of it.
@@ -60,7 +63,7 @@ struct Untold {
 impl Herald {
     pub(super) fn new(pool: PgPool) -> Self {
         let (listener, untold) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { pool, listener, untold, told: Signal::new(), own: AtomicU32::new(0) }
+        Self { pool, listener, untold, told: Signal::new(), own: AtomicU32::new(0), sent: AtomicU64::new(0) }
     }
 
     pub(super) fn appended(&self, batches: &[RecordBatch]) {
@@ -75,6 +78,11 @@ impl Herald {
 
     pub(super) fn group(&self, name: GroupName) {
         self.note(|untold| untold.groups.extend([name]));
+    }
+
+    /// How many notifications were sent since the start.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
     fn note(&self, note: impl FnOnce(&mut Untold)) {
@@ -120,6 +128,7 @@ impl Herald {
                 .fetch_optional(&mut *connection)
                 .await
                 .map_err(read_error)?;
+            self.sent.fetch_add(1, Ordering::Relaxed);
             self.own.store(own.unwrap_or(0).unsigned_abs(), Ordering::Relaxed);
             Ok(())
         };

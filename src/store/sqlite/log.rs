@@ -1,11 +1,14 @@
 //! Append: the writes of one flush as one durable transaction, sent to SQLite as one text.
 
+use std::time::Instant;
+
 use sqlx::Arguments;
 use sqlx::sqlite::SqliteArguments;
 
 use crate::model::batch::RecordBatch;
 use crate::model::time;
 use crate::store::contract::Appended;
+use crate::store::contract::Commit;
 use crate::store::contract::Flushed;
 use crate::store::contract::Refused;
 use crate::store::contract::Write;
@@ -53,8 +56,11 @@ pub(super) async fn append(writer: &mut Writer, writes: &[Write]) -> Result<Flus
     };
     let appended: Vec<Appended> = places.iter().map(outcome).collect();
     let keys = keys::bind(&mut arguments, taken().zip(&appended), now)?;
+    let mut commit = None;
     if !batches.is_empty() {
+        let began = Instant::now();
         writer.commit(text(batches.len(), keys), arguments).await?;
+        commit = Some(Commit::since(began));
         batches.iter().zip(heads).for_each(|(batch, head)| writer.advance(batch.partition, head));
     }
 
@@ -66,7 +72,7 @@ pub(super) async fn append(writer: &mut Writer, writes: &[Write]) -> Result<Flus
             None => Ok(appended.next().expect("one per write that was not refused")),
         })
         .collect();
-    Ok(Flushed { outcomes, batches })
+    Ok(Flushed { outcomes, batches, commit })
 }
 
 /// Why each write cannot be taken, if so.

@@ -16,6 +16,7 @@ mod upkeep;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
@@ -42,6 +43,7 @@ use crate::store::cluster_contract::News;
 use crate::store::cluster_contract::Waiting;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
+use crate::store::contract::Figures;
 use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::contract::SeekResult;
@@ -276,6 +278,12 @@ impl AccessStore for Sqlite {
 impl Upkeep for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
         read::ping(&mut *self.reader().await?).await
+    }
+
+    fn figures(&self) -> Figures {
+        let pool = &self.readers;
+        let of_pool = Figures::of_pool(pool.size(), pool.num_idle(), pool.options().get_max_connections());
+        Figures { wal_bytes: self.wal_bytes.load(Ordering::Relaxed), ..of_pool }
     }
 
     async fn run_upkeep(&self) {

@@ -257,7 +257,7 @@ impl Process {
     fn spawn(data_dir: &Path, flags: &[String], environment: &[(String, String)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("TIDEGATE_") {
+            if ["TIDEGATE_", "OTEL_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
                 command.env_remove(name);
             }
         }

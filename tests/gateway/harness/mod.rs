@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod front;
 pub(crate) mod gateway;
 pub(crate) mod history;

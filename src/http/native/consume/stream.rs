@@ -36,6 +36,8 @@ use crate::http::native::consume::pulse::Pulse;
 use crate::model::cursor::Cursor;
 use crate::signal::Signal;
 use crate::tasks::Tasks;
+use crate::telemetry::metrics::OpenStream;
+use crate::telemetry::metrics::labels::StreamKind;
 
 /// History is sent in pieces of this size.
 const PIECE: PageLimit = PageLimit { records: 10_000, bytes: 256 << 10 };
@@ -63,6 +65,7 @@ pub struct Subscriber {
     /// The feed it takes part in, with its selection; without one it stays by itself.
     feed: Option<(Arc<Feed>, Arc<Selection>)>,
     state: State,
+    _open: OpenStream,
 }
 
 enum State {
@@ -96,7 +99,9 @@ impl Subscriber {
         let mut position = reader.cursor().clone();
         position.turn = 0;
         let state = State::Opening(format.opening(&position), Box::new(reader));
-        Self { shared, hold, request_id, format, feed, state }
+        let kind = if format == StreamFormat::Sse { StreamKind::Sse } else { StreamKind::Ndjson };
+        let open = shared.broker.metrics().stream(kind);
+        Self { shared, hold, request_id, format, feed, state, _open: open }
     }
 
     fn read(&self, reader: Box<Reader>) -> State {

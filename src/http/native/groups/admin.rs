@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use crate::broker::groups::admin::OffsetReset;
 use crate::broker::groups::admin::ResetTo;
+use crate::http::kit::audit::Detail;
 use crate::http::kit::body;
 use crate::http::kit::caller::Asking;
 use crate::http::kit::path::GroupPath;
@@ -28,6 +29,9 @@ use crate::http::native::groups::terms::position_schema;
 use crate::http::native::input::bounds::INTEGER_MAX;
 use crate::http::native::state::Api;
 use crate::model::name::TopicName;
+
+/// Partitions that the audit line of a reset names at most.
+const AUDITED_PARTITIONS_MAX: usize = 32;
 
 /// The calls of this file.
 pub fn routes() -> OpenApiRouter<Api> {
@@ -104,7 +108,7 @@ async fn reset_offsets(
     GroupPath { group }: GroupPath,
     uri: Uri,
     body::Json(body): body::Json<ResetBody>,
-) -> Result<Json<ResetAnswer>, Problem> {
+) -> Result<(Detail, Json<ResetAnswer>), Problem> {
     Query::parse(uri.query(), &[])?;
     let topic = body.topic.parse();
     let topic: TopicName =
@@ -125,14 +129,20 @@ async fn reset_offsets(
         dry_run: body.dry_run.unwrap_or(false),
         force: body.force.unwrap_or(false),
     };
+    let (dry_run, force) = (reset.dry_run, reset.force);
     let changed = api.broker.reset_offsets(&group, reset).await?;
+    let mut detail = format!("topic={topic} dry_run={dry_run} force={force} next_offsets=");
+    for (n, change) in changed.iter().take(AUDITED_PARTITIONS_MAX).enumerate() {
+        let comma = if n == 0 { "" } else { "," };
+        detail.push_str(&format!("{comma}{}:{}", change.partition, change.next_offset));
+    }
     let answer = changed.into_iter().map(|change| ResetOffsetAnswer {
         topic: topic.to_string(),
         partition: change.partition,
         from_offset: change.from_offset,
         next_offset: change.next_offset,
     });
-    Ok(Json(ResetAnswer { offsets: answer.collect() }))
+    Ok((Detail(detail), Json(ResetAnswer { offsets: answer.collect() })))
 }
 
 /// Delete a group

@@ -299,7 +299,7 @@ pub struct GroupPartitionBody {
 
 impl From<&PartitionLag> for GroupPartitionBody {
     fn from(partition: &PartitionLag) -> Self {
-        let PartitionLag { topic, state, log_start_offset, high_watermark, lag, lag_ms } = partition;
+        let PartitionLag { topic, state, log_start_offset, high_watermark, lag, lag_ms, oldest: _ } = partition;
         let next_owner = state.assignee.as_ref().filter(|_| state.assignee != state.owner);
         Self {
             topic: topic.to_string(),

@@ -56,6 +56,8 @@ use crate::model::topic::PartitionId;
 use crate::signal::Signal;
 use crate::store::group_contract::Commit;
 use crate::tasks;
+use crate::telemetry::metrics::OpenStream;
+use crate::telemetry::metrics::labels::StreamKind;
 
 /// How much is sent at once; with `commit=on_send`, how much is committed at once.
 const PIECE: PageLimit = PageLimit { records: 1_000, bytes: 256 << 10 };
@@ -205,6 +207,7 @@ async fn open(
         request_id: context.request_id.clone(),
         phase: Phase::Opening,
         told: 0,
+        _open: broker.metrics().stream(StreamKind::Member),
     };
     *response.body_mut() = Body::from_stream(stream::unfold(subscriber, |subscriber| subscriber.next()));
     Ok(response)
@@ -292,6 +295,7 @@ struct Subscriber {
     phase: Phase,
     /// The assignments that were said last.
     told: u32,
+    _open: OpenStream,
 }
 
 impl Subscriber {

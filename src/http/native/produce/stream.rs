@@ -44,6 +44,8 @@ use crate::http::native::produce::chunk::Target;
 use crate::http::native::produce::chunk::Written;
 use crate::http::native::state::Api;
 use crate::model::name::TopicName;
+use crate::telemetry::metrics::OpenStream;
+use crate::telemetry::metrics::labels::StreamKind;
 
 /// Lines of a chunk at most. A chunk is one commit, and its receipts come together.
 const CHUNK_LINES_MAX: usize = 4096;
@@ -81,6 +83,7 @@ pub struct Session {
     problem: Option<Problem>,
     /// Fires when the client should hear that the stream lives.
     silence: Pin<Box<Sleep>>,
+    _open: OpenStream,
 }
 
 struct Input {
@@ -136,6 +139,7 @@ impl Session {
             created: Vec::new(),
             problem: None,
             silence: Box::pin(sleep(heartbeat)),
+            _open: api.broker.metrics().stream(StreamKind::Produce),
         }
     }
 

@@ -12,6 +12,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::http::kit::audit::Detail;
 use crate::http::kit::body;
 use crate::http::kit::body::OptionalJson;
 use crate::http::kit::caller::Asking;
@@ -35,7 +36,9 @@ use crate::http::native::topics::bodies::put_status;
 use crate::model::name::NAME_BYTES_MAX;
 use crate::model::name::TopicName;
 use crate::model::position::Position;
+use crate::model::topic::Retention;
 use crate::model::topic::Topic;
+use crate::model::topic::TopicConfig;
 
 const LOG_START_OFFSET: HeaderName = HeaderName::from_static("tidegate-log-start-offset");
 const HIGH_WATERMARK: HeaderName = HeaderName::from_static("tidegate-high-watermark");
@@ -76,7 +79,7 @@ async fn put_topic(
     let settings = settings.unwrap_or_default().settings()?;
     let (topic, new) = api.broker.create_topic(&name, settings).await?;
     let location = HeaderValue::try_from(format!("/v1/topics/{name}")).expect("a name is a header value");
-    let mut response = (put_status(new), Json(TopicBody::from(&topic))).into_response();
+    let mut response = (put_status(new), settings_of(&topic), Json(TopicBody::from(&topic))).into_response();
     if new {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -179,10 +182,18 @@ async fn patch_topic(
     TopicPath { topic: name }: TopicPath,
     uri: Uri,
     body::Json(settings): body::Json<SettingsBody>,
-) -> Result<Json<TopicBody>, Problem> {
+) -> Result<(Detail, Json<TopicBody>), Problem> {
     Query::parse(uri.query(), &[])?;
     let topic: Topic = api.broker.configure_topic(&name, settings.settings()?).await?;
-    Ok(Json(TopicBody::from(&topic)))
+    Ok((settings_of(&topic), Json(TopicBody::from(&topic))))
+}
+
+/// What a topic has now, for the audit.
+fn settings_of(topic: &Topic) -> Detail {
+    let TopicConfig { partition_count, retention: Retention { ms, bytes } } = topic.config;
+    let limit = |limit: Option<u64>| limit.map_or("-1".to_owned(), |limit| limit.to_string());
+    let (ms, bytes) = (limit(ms), limit(bytes));
+    Detail(format!("partition_count={partition_count} retention_ms={ms} retention_bytes={bytes}"))
 }
 
 /// Delete a topic
@@ -213,12 +224,17 @@ async fn delete_topic(
         (status = 200, description = "Where the log begins now", body = LogStartBody,
             example = json!({"log_start_offset": 42})),
         Problem))]
-async fn delete_records(State(api): State<Api>, path: PartitionPath, uri: Uri) -> Result<Json<LogStartBody>, Problem> {
+async fn delete_records(
+    State(api): State<Api>,
+    path: PartitionPath,
+    uri: Uri,
+) -> Result<(Detail, Json<LogStartBody>), Problem> {
     const BEFORE_OFFSET: &str = "before_offset";
     let query = Query::parse(uri.query(), &[BEFORE_OFFSET])?;
     let before = query.number(BEFORE_OFFSET, 0..=INTEGER_MAX)?.ok_or_else(|| missing(BEFORE_OFFSET))?;
     let log_start_offset = api.broker.delete_records(&path.topic, path.partition, before).await?;
-    Ok(Json(LogStartBody { log_start_offset }))
+    let detail = Detail(format!("before_offset={before} log_start_offset={log_start_offset}"));
+    Ok((detail, Json(LogStartBody { log_start_offset })))
 }
 
 /// The offset at a position

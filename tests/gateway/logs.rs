@@ -1,0 +1,143 @@
+//! What is logged: a line a request for whoever asks for it, a line for every call that administers something, and never
+//! a secret.
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::harness::Backend;
+use crate::harness::gateway::Gateway;
+use crate::harness::on_backend;
+use crate::harness::on_sqlite;
+use crate::harness::postgres::Database;
+use crate::harness::wait::eventually;
+
+on_sqlite!("the front logs, whatever is below": every_call_that_administers_leaves_an_audit_line,
+    a_request_leaves_an_access_line_for_who_asks_for_it, reading_and_writing_leave_no_line_by_default);
+on_backend!(sqlite, Sqlite, no_secret_is_in_a_log_or_a_metric);
+on_backend!(postgres, Postgres, no_secret_is_in_a_log_or_a_metric, the_password_of_the_database_is_in_no_log);
+
+/// The line of that target and request, once it is there.
+async fn line_of(gateway: &Gateway, target: &str, request_id: &str) -> Value {
+    eventually("the line is logged", async || {
+        let stderr = gateway.stderr();
+        let whole = &stderr[..stderr.rfind('\n').unwrap_or(0)];
+        let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
+        let mut found = lines.filter(|line| line["target"] == target && line["request_id"] == request_id);
+        let first = found.next();
+        assert!(found.next().is_none(), "two lines for {request_id}:\n{stderr}");
+        first
+    })
+    .await
+}
+
+async fn every_call_that_administers_leaves_an_audit_line(backend: Backend) {
+    let gateway = Gateway::with(backend, &["--log-format", "json", "--log", "warn,audit=info"]).await;
+    let calls = [
+        ("PUT", "/v1/topics/orders", json!({ "partition_count": 2 }), "topic.create", 201),
+        ("PUT", "/v1/topics/orders", json!({ "partition_count": 3 }), "topic.create", 409),
+        ("PATCH", "/v1/topics/orders", json!({ "retention_ms": 60_000 }), "topic.change", 200),
+        ("PUT", "/v1/groups/g/offsets", json!({ "topic": "orders", "to": "latest" }), "group.reset", 200),
+        ("DELETE", "/v1/topics/orders/partitions/1/records?before_offset=0", Value::Null, "records.delete", 200),
+        ("DELETE", "/v1/groups/g", Value::Null, "group.delete", 204),
+        ("DELETE", "/v1/topics/orders/", Value::Null, "topic.delete", 204),
+        ("DELETE", "/v1/topics/orders", Value::Null, "topic.delete", 404),
+        ("POST", "/v1/topics/made/values", json!(1), "topic.create", 201),
+    ];
+    let mut details = Vec::new();
+    for (n, (method, path, body, action, status)) in calls.into_iter().enumerate() {
+        let id = format!("call-{n}");
+        let call = gateway.request(method, path).header("x-request-id", &id);
+        let call = if body.is_null() { call } else { call.json(&body) };
+        assert_eq!(call.send().await.status, status, "{method} {path}");
+        let line = line_of(&gateway, "audit", &id).await;
+        assert_eq!(line["action"], action, "{line}");
+        assert_eq!(line["status"], status, "{line}");
+        assert_eq!((&line["caller"], &line["address"]), (&json!("anonymous"), &json!("127.0.0.1")), "{line}");
+        assert_eq!(line["code"].is_string(), status >= 400, "{line}");
+        assert_eq!(line["level"], if status >= 400 { "WARN" } else { "INFO" }, "{line}");
+        assert!(!line["to"].as_str().expect("a path").contains('?'), "{line}");
+        details.push(line["detail"].as_str().expect("a text").to_owned());
+    }
+    assert_eq!(details[0], "partition_count=2 retention_ms=604800000 retention_bytes=-1");
+    assert_eq!(details[2], "partition_count=2 retention_ms=60000 retention_bytes=-1");
+    assert_eq!(details[3], "topic=orders dry_run=false force=false next_offsets=0:0,1:0");
+    assert_eq!(details[4], "before_offset=0 log_start_offset=0");
+    assert_eq!(details[8], "by a produce");
+}
+
+async fn a_request_leaves_an_access_line_for_who_asks_for_it(backend: Backend) {
+    let gateway = Gateway::with(backend, &["--log-format", "json", "--log", "info,access=debug"]).await;
+    gateway.get("/v1/topics/nobody?ticket=abc").header("x-request-id", "one").send().await;
+    let line = line_of(&gateway, "access", "one").await;
+    assert_eq!(line["route"], "/v1/topics/{topic}", "{line}");
+    assert_eq!((&line["method"], &line["address"]), (&json!("GET"), &json!("127.0.0.1")), "{line}");
+    assert!(line["status"] == 400 && line["code"].is_string() && line["duration_us"].is_u64(), "{line}");
+    assert!(!line.to_string().contains("nobody") && !line.to_string().contains("abc"), "{line}");
+}
+
+async fn reading_and_writing_leave_no_line_by_default(backend: Backend) {
+    let gateway = Gateway::with(backend, &["--log-format", "json"]).await;
+    let topic = gateway.topic("clicks", 1).await;
+    topic.count(0, 0..3).await;
+    topic.read("").await;
+    // What is logged of this one comes behind all that was logged of those.
+    gateway.delete(&topic.path("")).header("x-request-id", "last").send().await.is(204);
+    line_of(&gateway, "audit", "last").await;
+    let stderr = gateway.stderr();
+    assert_eq!(stderr.lines().filter(|line| line.contains("\"request_id\"")).count(), 2, "{stderr}");
+}
+
+async fn no_secret_is_in_a_log_or_a_metric(backend: Backend) {
+    const SECRETS: [&str; 7] = [
+        "planted-bearer",
+        "planted-cookie",
+        "planted-ticket",
+        "planted-value",
+        "planted-key-of-record",
+        "planted-header",
+        "planted-idempotency",
+    ];
+    let gateway = Gateway::with(backend, &["--log", "trace"]).await;
+    let topic = gateway.topic("clicks", 1).await;
+    let with_credentials = |method: &str, path: &str| {
+        let call = gateway.request(method, path).header("authorization", "Bearer tg_planted-bearer");
+        call.header("cookie", "tidegate_ticket=planted-cookie")
+    };
+    let record = json!({ "records": [{ "key": "planted-key-of-record", "value": "planted-value",
+        "headers": { "h": "planted-header" } }] });
+    let records = topic.path("/records");
+    with_credentials("POST", &records).header("idempotency-key", "planted-idempotency").json(&record).send().await;
+    with_credentials("POST", &records)
+        .raw_json(r#"{"records":[{"value":"planted-value"},planted-value]}"#)
+        .send()
+        .await;
+    with_credentials("POST", &records).ndjson("{\"value\":\"planted-value\"}\n{planted-value\n").send().await;
+    with_credentials("GET", &records).send().await;
+    with_credentials("GET", &format!("{records}?ticket=planted-ticket")).send().await;
+    with_credentials("GET", &format!("{records}?cursor=planted-ticket")).send().await;
+    with_credentials("DELETE", &topic.path("?ticket=planted-ticket")).send().await;
+    with_credentials("POST", "/v1/tickets?ticket=planted-ticket").json(&json!({ "x": "planted-value" })).send().await;
+    // What is logged of this one comes behind all that was logged of those.
+    gateway.delete(&topic.path("")).header("x-request-id", "the-last-call").send().await;
+    eventually("the last call is logged", async || gateway.stderr().contains("the-last-call").then_some(())).await;
+    let (stderr, metrics) = (gateway.stderr(), gateway.get("/metrics").send().await.is(200).text().to_owned());
+    assert!(stderr.contains("DEBUG access"), "the log tells much:\n{stderr}");
+    for secret in SECRETS {
+        assert!(!stderr.contains(secret), "{secret} is in the log");
+        assert!(!metrics.contains(secret), "{secret} is in the metrics");
+    }
+}
+
+async fn the_password_of_the_database_is_in_no_log(_: Backend) {
+    let database = Database::create().await;
+    let url = database.url();
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (user, place) = rest.split_once('@').expect("a user");
+    let (user, password) = user.split_once(':').unwrap_or((user, "planted-password"));
+    let url = format!("{scheme}://{user}:{password}@{place}");
+    let gateway = Gateway::with(Backend::Sqlite, &["--database-url", &url, "--readers", "2", "--log", "trace"]).await;
+    gateway.topic("clicks", 1).await.count(0, 0..3).await;
+    let metrics = gateway.get("/metrics").send().await.is(200);
+    assert!(!metrics.text().contains(password));
+    assert!(!gateway.stderr().contains(password), "{}", gateway.stderr());
+}
