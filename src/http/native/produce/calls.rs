@@ -9,7 +9,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::produce::Produce;
-use crate::http::kit::body::STREAM_IDLE_MAX;
 use crate::http::kit::body::read_all;
 use crate::http::kit::caller::Asking;
 use crate::http::kit::context::Context;
@@ -246,7 +245,7 @@ async fn records(
         let why = "each line of a stream is a write of its own; send `atomic=true`, or JSON";
         request::refuse_idempotency_key(&parts.headers, why)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
-        let session = Session::new(&api, topic, delivery.create, receipts, asking, context, body, STREAM_IDLE_MAX);
+        let session = Session::new(&api, topic, delivery.create, receipts, asking, context, body);
         return stream::respond(session).await;
     }
     write_whole(&api, &asking, topic, delivery, ndjson, &parts, body).await
