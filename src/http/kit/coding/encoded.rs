@@ -130,7 +130,7 @@ fn mark(headers: &mut HeaderMap, coding: Coding) {
 }
 
 fn vary(headers: &mut HeaderMap) {
-    headers.append(header::VARY, HeaderValue::from_name(header::ACCEPT_ENCODING));
+    headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
 }
 
 fn tag_of_packed(tag: &HeaderValue, coding: Coding) -> Option<HeaderValue> {
