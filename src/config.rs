@@ -2,6 +2,8 @@
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
 mod client;
+mod client_produce;
+mod client_topics;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -20,9 +22,13 @@ use clap::value_parser;
 use crate::broker;
 use crate::cli::consume;
 use crate::cli::groups;
+use crate::cli::produce;
+use crate::cli::topics;
 use crate::cli::url::ServerUrl;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::client_produce::Produce;
+use crate::config::client_topics::Topics as TopicsCommand;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
@@ -64,10 +70,16 @@ pub enum Invocation {
     Health(SocketAddr),
     /// Print the OpenAPI document.
     OpenApi,
+    /// See to the topics of the gateway there.
+    Topics(ServerUrl, topics::Action),
+    /// Write records.
+    Produce(Box<produce::Options>),
     /// See to the consumer groups of the gateway there.
     Groups(ServerUrl, groups::Action),
     /// Print records.
     Consume(Box<consume::Options>),
+    /// Print what a shell needs to complete our command lines.
+    Completions(Shell),
 }
 
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
@@ -85,6 +97,15 @@ impl TryFrom<Cli> for Invocation {
             None => Self::Serve(Box::new(cli.serve.try_into()?)),
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
+            Some(Command::Topics(flags)) => {
+                let (url, action) = flags.into_parts();
+                Self::Topics(url, action)
+            }
+            Some(Command::Produce(flags)) => {
+                let contradiction = |why| Cli::command().error(ErrorKind::ArgumentConflict, why);
+                Self::Produce(Box::new(flags.into_options().map_err(contradiction)?))
+            }
+            Some(Command::Completions { shell }) => Self::Completions(shell),
             Some(Command::Groups(flags)) => {
                 let (url, action) = flags.into_parts();
                 Self::Groups(url, action)
@@ -131,10 +152,43 @@ enum Command {
     },
     /// Print the OpenAPI document of the HTTP API
     Openapi,
+    /// List, describe, create, configure, trim and delete topics
+    Topics(TopicsCommand),
+    /// Write records: lines of standard input, or a file
+    Produce(Box<Produce>),
     /// List, describe, reset and delete consumer groups
     Groups(Groups),
     /// Print records as lines, alone or as a member of a consumer group
     Consume(Box<Consume>),
+    /// Print a completion script for a shell, such as `tidegate completions bash > /etc/bash_completion.d/tidegate`
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
+
+/// A shell that can complete command lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// The script that has a shell complete our command lines.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut script);
+    script
 }
 
 #[derive(Debug, Args)]

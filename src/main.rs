@@ -22,14 +22,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit status of a start that was refused, as for a command line that does not parse.
 const REFUSED: u8 = 2;
-/// Exit status of a process that ended at a second signal, with requests under way.
-const CUT_SHORT: i32 = 130;
 
 fn main() -> ExitCode {
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
         Invocation::Health(address) => cli::health(address),
         Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
+        Invocation::Completions(shell) => cli::output::print_as_it_is(&config::completions(shell)),
+        Invocation::Topics(url, action) => client(cli::topics::run(url, action)),
+        Invocation::Produce(options) => client(async { cli::produce::run(*options, told_to_stop()).await }),
         Invocation::Groups(url, action) => client(cli::groups::run(url, action)),
         Invocation::Consume(options) => client(async { cli::consume::run(*options, told_to_stop()).await }),
     };
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(cli::exit::status(&error))
         }
     }
 }
@@ -87,7 +88,7 @@ fn told_to_stop() -> impl Future<Output = ()> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            exit(CUT_SHORT);
+            exit(cli::exit::INTERRUPTED.into()) // with requests under way;
         });
     }
 }

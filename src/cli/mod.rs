@@ -1,15 +1,19 @@
 //! What the binary does beside serving: small commands of its own, and thin clients of the HTTP API for people at a
-//! terminal ([`groups`], [`consume`]).
+//! terminal ([`topics`], [`produce`], [`consume`], [`groups`]).
 
 pub mod client;
 pub mod consume;
+pub mod exit;
 pub mod groups;
 pub mod member;
 pub mod output;
 pub mod page;
 pub mod patience;
 pub mod problem;
+pub mod produce;
+pub mod progress;
 pub mod reader;
+pub mod topics;
 pub mod url;
 
 use std::io::Read;

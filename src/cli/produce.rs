@@ -1,0 +1,60 @@
+//! `tidegate produce`: lines of standard input, or one file, as records. What was acknowledged is told to the line.
+
+mod file;
+pub mod lines;
+mod stream;
+
+use std::path::PathBuf;
+
+use crate::cli::client::Client;
+use crate::cli::produce::lines::Encoding;
+use crate::cli::url::ServerUrl;
+use crate::model::name::TopicName;
+
+/// What to write, and where.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The gateway.
+    pub url: ServerUrl,
+    /// The topic.
+    pub topic: TopicName,
+    /// What is written.
+    pub source: Source,
+    /// Whether receipts are printed, as the gateway writes them.
+    pub receipts: bool,
+}
+
+/// Where records come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Standard input, a line a record.
+    Lines(Encoding),
+    /// One file, which is one value.
+    File(FileValue),
+}
+
+/// A value that is a file.
+#[derive(Debug, Clone)]
+pub struct FileValue {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is, by its media type; the gateway looks at it if nothing is said.
+    pub content_type: Option<&'static str>,
+    /// The record's key.
+    pub key: Option<String>,
+    /// The record's partition.
+    pub partition: Option<u32>,
+}
+
+/// Writes until the source ends, or `stop` does; waits until what was sent is acknowledged.
+///
+/// # Errors
+/// If not all is written. The sentence says what is written, what is not, and of what it is not known.
+pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Options { url, topic, source, receipts } = options;
+    let client = Client::new(url);
+    match source {
+        Source::Lines(encoding) => stream::run(&client, &topic, encoding, receipts, stop).await,
+        Source::File(value) => file::run(client, &topic, &value, receipts).await,
+    }
+}
