@@ -1,8 +1,12 @@
 //! What the binary does beside serving: small commands of its own, and thin clients of the HTTP API for people at a
 //! terminal ([`topics`], [`produce`], [`consume`], [`groups`]).
 
+pub mod backup;
+pub mod bench;
 pub mod client;
 pub mod consume;
+pub mod disk;
+pub mod doctor;
 pub mod exit;
 pub mod groups;
 pub mod member;

@@ -115,6 +115,11 @@ impl Answer {
         Ok((!line.is_empty()).then(|| line.freeze()))
     }
 
+    /// It ended before its end.
+    pub fn broken_off(&self) -> CallError {
+        self.dialer.unreachable(&"the answer broke off")
+    }
+
     /// All that is left of the body.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod connect;
 mod database;
 mod error;
 mod groups;
+pub(super) mod inspect;
 mod keys;
 mod lane;
 mod news;

@@ -3,6 +3,7 @@
 mod clock;
 mod database;
 mod groups;
+pub(super) mod inspect;
 mod keys;
 mod log;
 mod open;
