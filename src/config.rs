@@ -4,6 +4,7 @@
 mod client;
 mod client_produce;
 mod client_topics;
+mod machine;
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -20,7 +21,10 @@ use clap::error::ErrorKind;
 use clap::value_parser;
 
 use crate::broker;
+use crate::cli::backup;
+use crate::cli::bench;
 use crate::cli::consume;
+use crate::cli::doctor;
 use crate::cli::groups;
 use crate::cli::produce;
 use crate::cli::topics;
@@ -29,6 +33,9 @@ use crate::config::client::Consume;
 use crate::config::client::Groups;
 use crate::config::client_produce::Produce;
 use crate::config::client_topics::Topics as TopicsCommand;
+use crate::config::machine::Backup;
+use crate::config::machine::Bench;
+use crate::config::machine::Doctor;
 use crate::http;
 use crate::http::native;
 use crate::http::origins::parse_origin;
@@ -78,6 +85,12 @@ pub enum Invocation {
     Groups(ServerUrl, groups::Action),
     /// Print records.
     Consume(Box<consume::Options>),
+    /// Look whether the gateway has what it relies on.
+    Doctor(Box<doctor::Options>),
+    /// Measure.
+    Bench(Box<bench::Options>),
+    /// Copy the embedded database.
+    Backup(backup::Options),
     /// Print what a shell needs to complete our command lines.
     Completions(Shell),
 }
@@ -105,6 +118,15 @@ impl TryFrom<Cli> for Invocation {
                 let contradiction = |why| Cli::command().error(ErrorKind::ArgumentConflict, why);
                 Self::Produce(Box::new(flags.into_options().map_err(contradiction)?))
             }
+            Some(Command::Doctor(mut flags)) => {
+                let postgres = database_url(flags.database_url.take())?;
+                Self::Doctor(Box::new(flags.into_options(postgres)))
+            }
+            Some(Command::Bench(flags)) => {
+                let nowhere = |why| Cli::command().error(ErrorKind::Io, format!("where is this program? {why}"));
+                Self::Bench(Box::new(flags.into_options().map_err(nowhere)?))
+            }
+            Some(Command::Backup(flags)) => Self::Backup(flags.into()),
             Some(Command::Completions { shell }) => Self::Completions(shell),
             Some(Command::Groups(flags)) => {
                 let (url, action) = flags.into_parts();
@@ -160,6 +182,12 @@ enum Command {
     Groups(Groups),
     /// Print records as lines, alone or as a member of a consumer group
     Consume(Box<Consume>),
+    /// Look whether the gateway has what it relies on: database, disk, limits, clock, and proxies before it
+    Doctor(Box<Doctor>),
+    /// Measure what a gateway does on this machine
+    Bench(Bench),
+    /// Copy the embedded database, also while the gateway runs
+    Backup(Backup),
     /// Print a completion script for a shell, such as `tidegate completions bash > /etc/bash_completion.d/tidegate`
     Completions {
         /// The shell

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::process::exit;
 
+use rustix::fs::Mode;
 use tidegate::app;
 use tidegate::cli;
 use tidegate::config;
@@ -24,11 +25,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const REFUSED: u8 = 2;
 
 fn main() -> ExitCode {
+    // What is written is this user's alone, wherever it is written.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
         Invocation::Health(address) => cli::health(address),
         Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
         Invocation::Completions(shell) => cli::output::print_as_it_is(&config::completions(shell)),
+        Invocation::Doctor(options) => client(async { cli::doctor::run(*options, told_to_stop()).await }),
+        Invocation::Bench(options) => client(async { cli::bench::run(*options, told_to_stop()).await }),
+        Invocation::Backup(options) => client(async { cli::backup::run(options, told_to_stop()).await }),
         Invocation::Topics(url, action) => client(cli::topics::run(url, action)),
         Invocation::Produce(options) => client(async { cli::produce::run(*options, told_to_stop()).await }),
         Invocation::Groups(url, action) => client(cli::groups::run(url, action)),

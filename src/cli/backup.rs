@@ -41,7 +41,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
     ensure!(data_dir.join(name).is_file(), "there is no {name} in {}: name it in --data-dir", data_dir.display());
     let (copy, part) = (to.join(name), to.join("tidegate.db.part"));
     ensure!(!copy.exists(), "{} is there already: nothing is overwritten", copy.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(&to).with_context(|| format!("cannot make {}", to.display()))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&to)
+        .with_context(|| format!("cannot make {}", to.display()))?;
     // Of a run that was killed.
     fs::remove_file(&part).ok();
 

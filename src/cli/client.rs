@@ -163,11 +163,6 @@ impl Client {
         serde_json::from_slice(body).map_err(|why| self.dialer.foreign(&why))
     }
 
-    /// An answer ended before its end.
-    pub fn broken_off(&self) -> CallError {
-        self.dialer.unreachable(&"the answer broke off")
-    }
-
     async fn call(&mut self, method: Method, path: &str, body: Bytes) -> Result<Bytes, CallError> {
         let call = || {
             let call = Call::new(method.clone(), path.to_owned(), body.clone());

@@ -85,7 +85,9 @@ pub async fn run(url: ServerUrl, action: Action) -> anyhow::Result<()> {
     let (body, json) = match action {
         Action::List { prefix, json } => return list(&mut client, &prefix, json).await,
         Action::Describe { topic, json } => return describe(&mut client, &topic, json).await,
-        Action::Create { topic, settings, json } => (client.put(&format!("/v1/topics/{topic}"), &settings).await?, json),
+        Action::Create { topic, settings, json } => {
+            (client.put(&format!("/v1/topics/{topic}"), &settings).await?, json)
+        }
         Action::Configure { topic, settings, json } => {
             (client.patch(&format!("/v1/topics/{topic}"), &settings).await?, json)
         }

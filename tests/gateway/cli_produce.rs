@@ -40,7 +40,10 @@ async fn lines_become_records_of_the_format_asked_for(backend: Backend) {
     send(&["--format", "bytes"], b"\xff\x00\nb\n").await;
     let records = topic.read("").await.records;
     let values: Vec<_> = records[..6].iter().map(|record| record.value().to_owned()).collect();
-    assert_eq!(values, ["\"say \\\"hi\\\"\"", "\"\"", "\"{\\\"a\\\":1}\"", "{\"a\":1e400}", "12345678901234567890", "null"]);
+    assert_eq!(
+        values,
+        ["\"say \\\"hi\\\"\"", "\"\"", "\"{\\\"a\\\":1}\"", "{\"a\":1e400}", "12345678901234567890", "null"]
+    );
     let bytes = run(gateway.address(), "consume orders --from -2 --format values").await;
     assert_eq!(bytes.printed(), "\"/wA=\"\n\"Yg==\"\n");
 }

@@ -62,7 +62,8 @@ pub(super) async fn inspect(
     findings.push(doctor.receipts(client).await.unwrap_or_else(|error| doctor.fail(format!("receipts: {error}"))));
     let begun = Instant::now();
     let quiet = async {
-        let (poll, stream) = tokio::join!(doctor.silent_poll(client.clone(), silence), doctor.silent_stream(client, silence));
+        let (poll, stream) =
+            tokio::join!(doctor.silent_poll(client.clone(), silence), doctor.silent_stream(client, silence));
         [poll, stream]
     };
     let mut looks = tokio::time::interval(Duration::from_millis(200));
@@ -154,7 +155,8 @@ impl Doctor {
             return Ok(self.fail(format!("event streams are held back, not even their head comes: {UNBUFFERED}")));
         };
         if let Some(encoding) = stream.header("content-encoding") {
-            let text = format!("event streams are compressed ({encoding}), so events may wait: exempt text/event-stream");
+            let text =
+                format!("event streams are compressed ({encoding}), so events may wait: exempt text/event-stream");
             return Ok(self.fail(text));
         }
         let mut longest = Duration::ZERO;
@@ -170,7 +172,12 @@ impl Doctor {
                 Err(_) => return Ok(self.fail(format!("events are held back: {UNBUFFERED}"))),
             }
         }
-        let text = format!("{}: an event stream begins after {}, events come after at most {}", self.url, ms(head), ms(longest));
+        let text = format!(
+            "{}: an event stream begins after {}, events come after at most {}",
+            self.url,
+            ms(head),
+            ms(longest)
+        );
         Ok(if longest > SLOW { Finding::warn("events", format!("{text}: slow")) } else { Finding::ok("events", text) })
     }
 
@@ -194,16 +201,19 @@ impl Doctor {
         let mut begun = Instant::now();
         for _ in 0..TIMES {
             match timeout(HELD_BACK, answer.line()).await {
-                Ok(line) if line?.is_none() => return Err(client.broken_off()),
-                Ok(_) => longest = longest.max(begun.elapsed()),
+                Ok(line) => line?.ok_or_else(|| answer.broken_off()).map(drop)?,
                 Err(_) => return Ok(held_back()),
             }
+            longest = longest.max(begun.elapsed());
             begun = Instant::now();
             if body.send_data(line.clone()).await.is_err() {
-                return Err(client.broken_off());
+                return Err(answer.broken_off());
             }
         }
-        Ok(Finding::ok("receipts", format!("{}: they come while a request is under way, after {}", self.url, ms(longest))))
+        Ok(Finding::ok(
+            "receipts",
+            format!("{}: they come while a request is under way, after {}", self.url, ms(longest)),
+        ))
     }
 
     async fn silent_poll(&self, client: Client, silence: Duration) -> Finding {
@@ -215,7 +225,8 @@ impl Doctor {
         match answer.await {
             Ok(Ok(_)) => Finding::ok(subject, format!("{text} was answered")),
             Ok(Err(error)) => {
-                let advice = "raise its read timeout above 60 s (nginx: proxy_read_timeout 75s), or poll with less wait_ms";
+                let advice =
+                    "raise its read timeout above 60 s (nginx: proxy_read_timeout 75s), or poll with less wait_ms";
                 Finding::fail(subject, format!("{text} was cut after {}: {error}; {advice}", seconds(begun.elapsed())))
             }
             Err(_) => Finding::fail(subject, format!("{text} is held back: {UNBUFFERED}")),

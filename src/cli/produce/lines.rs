@@ -280,7 +280,8 @@ mod tests {
                 all.extend_from_slice(&chunk.bytes);
                 records += chunk.records;
             }
-            let lines = "{\"value\":\"one\"}\n{\"value\":\"two\"}\n{\"value\":\"\"}\n{\"value\":\"three without an end\"}\n";
+            let lines =
+                "{\"value\":\"one\"}\n{\"value\":\"two\"}\n{\"value\":\"\"}\n{\"value\":\"three without an end\"}\n";
             assert_eq!((String::from_utf8_lossy(&all).as_ref(), records), (lines, 4));
         }
     }

@@ -201,7 +201,7 @@ async fn receive(client: &Client, call: Call, receipts: bool, tally: &Tally) -> 
             Some(problem) => Answered::Refused(Problem::read(0, None, problem.get().as_bytes())),
         });
     }
-    Err(client.broken_off().into())
+    Err(answer.broken_off().into())
 }
 
 fn report(tally: &Tally, ending: Ending, answered: Option<anyhow::Result<Answered>>) -> anyhow::Result<()> {
