@@ -1,4 +1,7 @@
 # Build: docker build -t tidegate .
+# Run, with nothing but the volume to write to:
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -p 127.0.0.1:8080:8080 -v tidegate:/data tidegate --allowed-host localhost
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -7,10 +10,12 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked && cp target/release/tidegate /tidegate
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin tidegate \
+RUN groupadd --system --gid 10001 tidegate \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /data --shell /usr/sbin/nologin tidegate \
     && install -d -o tidegate -g tidegate -m 0700 /data
 COPY --from=build /tidegate /usr/local/bin/tidegate
-USER tidegate
+# By number: what runs containers can see that it is not root.
+USER 10001:10001
 VOLUME /data
 ENV TIDEGATE_DATA_DIR=/data TIDEGATE_LISTEN=0.0.0.0:8080
 EXPOSE 8080

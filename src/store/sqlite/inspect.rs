@@ -8,11 +8,11 @@ use sqlx::ConnectOptions;
 use sqlx::Connection;
 use sqlx::Row;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::model::finding::Finding;
 use crate::store::open_error::OpenError;
 use crate::store::sqlite::open::check_library;
-use crate::store::sqlite::open::connect_options;
 
 /// How the database of a data directory is; it may be missing.
 pub(in crate::store) async fn inspect(data_dir: &Path) -> Vec<Finding> {
@@ -39,17 +39,17 @@ async fn look(file: &Path) -> Result<Finding, OpenError> {
     let text = |column| row.try_get::<String, _>(column).map_err(OpenError::Database);
     let number = |column| row.try_get::<i64, _>(column).map_err(OpenError::Database);
     let (version, mode, bytes, migration) = (text(0)?, text(1)?, number(2)?, number(3)?);
-    if mode != "wal" {
-        return Err(OpenError::Setting { setting: "journal_mode", wanted: "wal", found: mode });
-    }
+    // It is a property of the file, and a copy that no gateway has opened yet has another.
+    let mode = if mode == "wal" { mode } else { format!("{mode} (the next start makes it wal)") };
     Ok(Finding::ok(
         "database",
-        format!("SQLite {version}, journal_mode wal, synchronous full; migration {migration}, {bytes} bytes"),
+        format!("SQLite {version}, journal_mode {mode}, synchronous full; migration {migration}, {bytes} bytes"),
     ))
 }
 
+/// Nothing is set that would have to be written.
 async fn open(file: &Path) -> Result<SqliteConnection, OpenError> {
-    let options = connect_options(file).create_if_missing(false).read_only(true);
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).disable_statement_logging();
     options.connect().await.map_err(OpenError::Database)
 }
 
@@ -72,13 +72,7 @@ pub(in crate::store) async fn copy(data_dir: &Path, to: &Path) -> Result<(), Ope
     sqlx::query("vacuum into ?").bind(target).execute(&mut connection).await.map_err(OpenError::Database)?;
     connection.close().await.map_err(OpenError::Database)?;
 
-    let mut copied = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(to)
-        .read_only(true)
-        .disable_statement_logging()
-        .connect()
-        .await
-        .map_err(OpenError::Database)?;
+    let mut copied = open(to).await?;
     let found: String =
         sqlx::query_scalar("pragma quick_check(1)").fetch_one(&mut copied).await.map_err(OpenError::Database)?;
     copied.close().await.map_err(OpenError::Database)?;

@@ -100,6 +100,11 @@ impl Gateway {
         data_dir(&self.directory)
     }
 
+    /// The PostgreSQL database of the process, if it has one.
+    pub(crate) fn database_url(&self) -> Option<String> {
+        self.database.as_ref().map(|database| database.url())
+    }
+
     /// Where the process listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.client.address()
@@ -164,11 +169,16 @@ impl Gateway {
 
     /// Puts a copy back in place of the data of a stopped gateway.
     pub(crate) async fn restore(&self, backup: &Backup) {
-        std::fs::remove_dir_all(self.data_dir()).expect("the data directory is ours");
-        copy(&data_dir(&backup.directory), &self.data_dir());
+        self.put_data(&data_dir(&backup.directory));
         if let (Some(database), Some(copy)) = (&self.database, &backup.database) {
             database.become_copy_of(copy).await;
         }
+    }
+
+    /// Puts a data directory in place of that of a stopped gateway.
+    pub(crate) fn put_data(&self, from: &Path) {
+        std::fs::remove_dir_all(self.data_dir()).expect("the data directory is ours");
+        copy(from, &self.data_dir());
     }
 
     /// A client of its own, to be handed to a task.
