@@ -23,12 +23,12 @@ use clap::value_parser;
 use crate::broker;
 use crate::cli::backup;
 use crate::cli::bench;
+use crate::cli::client::Gateway;
 use crate::cli::consume;
 use crate::cli::doctor;
 use crate::cli::groups;
 use crate::cli::produce;
 use crate::cli::topics;
-use crate::cli::url::ServerUrl;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
 use crate::config::client_produce::Produce;
@@ -78,11 +78,11 @@ pub enum Invocation {
     /// Print the OpenAPI document.
     OpenApi,
     /// See to the topics of the gateway there.
-    Topics(ServerUrl, topics::Action),
+    Topics(Gateway, topics::Action),
     /// Write records.
     Produce(Box<produce::Options>),
     /// See to the consumer groups of the gateway there.
-    Groups(ServerUrl, groups::Action),
+    Groups(Gateway, groups::Action),
     /// Print records.
     Consume(Box<consume::Options>),
     /// Look whether the gateway has what it relies on.
@@ -111,8 +111,8 @@ impl TryFrom<Cli> for Invocation {
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
             Some(Command::Topics(flags)) => {
-                let (url, action) = flags.into_parts();
-                Self::Topics(url, action)
+                let (gateway, action) = flags.into_parts();
+                Self::Topics(gateway, action)
             }
             Some(Command::Produce(flags)) => {
                 let contradiction = |why| Cli::command().error(ErrorKind::ArgumentConflict, why);
@@ -129,8 +129,8 @@ impl TryFrom<Cli> for Invocation {
             Some(Command::Backup(flags)) => Self::Backup(flags.into()),
             Some(Command::Completions { shell }) => Self::Completions(shell),
             Some(Command::Groups(flags)) => {
-                let (url, action) = flags.into_parts();
-                Self::Groups(url, action)
+                let (gateway, action) = flags.into_parts();
+                Self::Groups(gateway, action)
             }
             Some(Command::Consume(flags)) => Self::Consume(Box::new((*flags).into())),
         })

@@ -35,9 +35,9 @@ fn main() -> ExitCode {
         Invocation::Doctor(options) => client(async { cli::doctor::run(*options, told_to_stop()).await }),
         Invocation::Bench(options) => client(async { cli::bench::run(*options, told_to_stop()).await }),
         Invocation::Backup(options) => client(async { cli::backup::run(options, told_to_stop()).await }),
-        Invocation::Topics(url, action) => client(cli::topics::run(url, action)),
+        Invocation::Topics(gateway, action) => client(cli::topics::run(gateway, action)),
         Invocation::Produce(options) => client(async { cli::produce::run(*options, told_to_stop()).await }),
-        Invocation::Groups(url, action) => client(cli::groups::run(url, action)),
+        Invocation::Groups(gateway, action) => client(cli::groups::run(gateway, action)),
         Invocation::Consume(options) => client(async { cli::consume::run(*options, told_to_stop()).await }),
     };
     match outcome {

@@ -3,8 +3,8 @@
 //! that is said, too.
 
 mod fanout;
-mod gateway;
 mod load;
+mod process;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -14,10 +14,11 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::cli::bench::gateway::Gateway;
-use crate::cli::bench::gateway::Scratch;
 use crate::cli::bench::load::Latencies;
+use crate::cli::bench::process::Scratch;
+use crate::cli::bench::process::Started;
 use crate::cli::client::Client;
+use crate::cli::client::Gateway;
 use crate::cli::disk;
 use crate::cli::disk::Kind;
 use crate::cli::exit::Interrupted;
@@ -25,7 +26,6 @@ use crate::cli::output::print;
 use crate::cli::output::table;
 use crate::cli::progress::Progress;
 use crate::cli::progress::bar;
-use crate::cli::url::ServerUrl;
 use crate::tasks;
 
 /// Times that a page is written and synced.
@@ -41,7 +41,7 @@ const STEPS: f64 = 6.0;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// A gateway that runs; without it one is started.
-    pub url: Option<ServerUrl>,
+    pub gateway: Option<Gateway>,
     /// The program to start.
     pub program: PathBuf,
     /// Where the gateway that is started has its data for the time, in a directory of its own.
@@ -60,18 +60,18 @@ pub struct Options {
 /// If the gateway does not start, refuses or does not answer.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut stop = pin!(stop);
-    let (url, started) = match &options.url {
-        Some(url) => (url.clone(), None),
+    let (gateway, started) = match &options.gateway {
+        Some(gateway) => (gateway.clone(), None),
         None => {
             let scratch = Scratch::make(&options.directory)?;
-            let gateway = tokio::select! {
-                started = Gateway::start(&options.program, scratch) => started?,
+            let started = tokio::select! {
+                started = Started::start(&options.program, scratch) => started?,
                 () = &mut stop => return Err(Interrupted.into()),
             };
-            (gateway.url().clone(), Some(gateway))
+            (Gateway { url: started.url().clone(), key: None }, Some(started))
         }
     };
-    let mut client = Client::new(url.clone());
+    let mut client = Client::new(gateway.clone());
     let topic = format!("tidegate-bench-{:016x}", fastrand::u64(..));
     let mut bench = Bench {
         options: &options,
@@ -91,8 +91,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
     }
     measured?;
     let place = match &started {
-        Some(gateway) => format!("a gateway of its own, SQLite in {}", gateway.place().display()),
-        None => format!("the gateway at {url}"),
+        Some(started) => format!("a gateway of its own, SQLite in {}", started.place().display()),
+        None => format!("the gateway at {}", gateway.url),
     };
     let build =
         if cfg!(debug_assertions) { " This is a debug build: several times slower than a release." } else { "" };
@@ -113,9 +113,9 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn measure(&mut self, started: Option<&Gateway>) -> anyhow::Result<()> {
-        if let Some(gateway) = started {
-            self.disk(gateway).await?;
+    async fn measure(&mut self, started: Option<&Started>) -> anyhow::Result<()> {
+        if let Some(started) = started {
+            self.disk(started).await?;
         }
         let path = format!("/v1/topics/{}", self.topic);
         self.client.put(&path, &json!({ "partition_count": 4 })).await?;
@@ -149,8 +149,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn disk(&mut self, gateway: &Gateway) -> anyhow::Result<()> {
-        let (place, step) = (gateway.place().to_owned(), self.options.step);
+    async fn disk(&mut self, started: &Started) -> anyhow::Result<()> {
+        let (place, step) = (started.place().to_owned(), self.options.step);
         let work = tasks::blocking(move || {
             let (kind, _, _) = disk::space(&place)?;
             let times = disk::sync_times(&place, SYNCS)?;

@@ -6,6 +6,7 @@
 mod answer;
 mod dial;
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,23 +72,40 @@ impl Call {
     }
 }
 
+/// A gateway, and who one is to it.
+#[derive(Clone)]
+pub struct Gateway {
+    /// Where it is.
+    pub url: ServerUrl,
+    /// The key that is sent with every call.
+    pub key: Option<String>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gateway({:?}, {})", self.url, if self.key.is_some() { "with a key" } else { "without a key" })
+    }
+}
+
 /// A connection to a gateway. A clone is a client with a connection of its own.
 pub struct Client {
     dialer: Dialer,
+    key: Option<String>,
     /// The connection that the last call left.
     kept: Option<SendRequest<RequestBody>>,
 }
 
 impl Clone for Client {
     fn clone(&self) -> Self {
-        Self { dialer: self.dialer.clone(), kept: None }
+        Self { dialer: self.dialer.clone(), key: self.key.clone(), kept: None }
     }
 }
 
 impl Client {
     /// Connects with the first call.
-    pub fn new(url: ServerUrl) -> Self {
-        Self { dialer: Dialer::new(url), kept: None }
+    pub fn new(gateway: Gateway) -> Self {
+        let Gateway { url, key } = gateway;
+        Self { dialer: Dialer::new(url), key, kept: None }
     }
 
     /// The body of a GET.
@@ -210,6 +228,9 @@ impl Client {
             .header(header::HOST, &url.authority)
             .header(header::ACCEPT, call.accept)
             .header(header::USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")));
+        if let Some(key) = &self.key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
         for (name, value) in call.headers {
             request = request.header(name, value);
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use crate::cli::client::Client;
+use crate::cli::client::Gateway;
 use crate::cli::exit::Interrupted;
 use crate::cli::output::print;
 use crate::cli::progress::Progress;
@@ -28,6 +29,8 @@ pub struct Options {
     pub connections_max: u64,
     /// Where clients find the gateway; each is tried.
     pub public_urls: Vec<ServerUrl>,
+    /// The key that is sent there.
+    pub key: Option<String>,
     /// How long a proxy is watched while nothing is said.
     pub silence: Duration,
 }
@@ -56,7 +59,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
         () = &mut stop => return Err(Interrupted.into()),
     }
     for url in &options.public_urls {
-        let mut client = Client::new(url.clone());
+        let mut client = Client::new(Gateway { url: url.clone(), key: options.key.clone() });
         let topic = format!("tidegate-doctor-{:016x}", fastrand::u64(..));
         let mut progress = Progress::new();
         let outcome = tokio::select! {

@@ -7,15 +7,15 @@ mod stream;
 use std::path::PathBuf;
 
 use crate::cli::client::Client;
+use crate::cli::client::Gateway;
 use crate::cli::produce::lines::Encoding;
-use crate::cli::url::ServerUrl;
 use crate::model::name::TopicName;
 
 /// What to write, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The gateway.
-    pub url: ServerUrl,
+    pub gateway: Gateway,
     /// The topic.
     pub topic: TopicName,
     /// What is written.
@@ -51,8 +51,8 @@ pub struct FileValue {
 /// # Errors
 /// If not all is written. The sentence says what is written, what is not, and of what it is not known.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Options { url, topic, source, receipts } = options;
-    let client = Client::new(url);
+    let Options { gateway, topic, source, receipts } = options;
+    let client = Client::new(gateway);
     match source {
         Source::Lines(encoding) => stream::run(&client, &topic, encoding, receipts, stop).await,
         Source::File(value) => file::run(client, &topic, &value, receipts).await,

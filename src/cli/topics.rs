@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::client::Client;
+use crate::cli::client::Gateway;
 use crate::cli::output::print;
 use crate::cli::output::print_as_it_is;
 use crate::cli::output::table;
-use crate::cli::url::ServerUrl;
 use crate::model::name::TopicName;
 
 /// What to do.
@@ -80,8 +80,8 @@ pub struct Settings {
 ///
 /// # Errors
 /// If the gateway refuses or does not answer, or standard output cannot be written.
-pub async fn run(url: ServerUrl, action: Action) -> anyhow::Result<()> {
-    let mut client = Client::new(url);
+pub async fn run(gateway: Gateway, action: Action) -> anyhow::Result<()> {
+    let mut client = Client::new(gateway);
     let (body, json) = match action {
         Action::List { prefix, json } => return list(&mut client, &prefix, json).await,
         Action::Describe { topic, json } => return describe(&mut client, &topic, json).await,

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap::value_parser;
 
+use crate::cli::client::Gateway;
 use crate::cli::consume;
 use crate::cli::groups;
 use crate::cli::member;
@@ -32,7 +33,16 @@ pub(super) const EXIT_STATUS: &str = "Exit status:\n  \
 pub(super) struct Server {
     /// The gateway, http:// or https://
     #[arg(long, env = "TIDEGATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8080", global = true)]
-    pub(super) url: ServerUrl,
+    url: ServerUrl,
+    /// The key to call it with; better said by the variable, since others can see a command line
+    #[arg(long, env = "TIDEGATE_KEY", value_name = "KEY", hide_env_values = true, global = true)]
+    key: Option<String>,
+}
+
+impl From<Server> for Gateway {
+    fn from(Server { url, key }: Server) -> Self {
+        Self { url, key }
+    }
 }
 
 /// `tidegate groups`.
@@ -107,7 +117,7 @@ struct ResetFlags {
 
 impl Groups {
     /// The gateway, and what to do there.
-    pub(super) fn into_parts(self) -> (ServerUrl, groups::Action) {
+    pub(super) fn into_parts(self) -> (Gateway, groups::Action) {
         let action = match self.command {
             GroupsCommand::List { json } => groups::Action::List { json },
             GroupsCommand::Describe { group, json } => groups::Action::Describe { group, json },
@@ -118,7 +128,7 @@ impl Groups {
                 groups::Action::Reset { group, reset }
             }
         };
-        (self.server.url, action)
+        (self.server.into(), action)
     }
 }
 
@@ -201,7 +211,7 @@ impl From<Consume> for consume::Options {
             LineFormat::Values => page::Format::Values,
             LineFormat::Text => page::Format::Text,
         };
-        Self { url: server.url, source, format, max: max_records, follow }
+        Self { gateway: server.into(), source, format, max: max_records, follow }
     }
 }
 

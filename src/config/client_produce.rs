@@ -91,6 +91,6 @@ impl Produce {
                 produce::Source::Lines(lines::Encoding { shape, key, key_separator, partition })
             }
         };
-        Ok(produce::Options { url: server.url, topic, source, receipts })
+        Ok(produce::Options { gateway: server.into(), topic, source, receipts })
     }
 }

@@ -5,9 +5,9 @@ use clap::Subcommand;
 use clap::value_parser;
 use serde_json::Value;
 
+use crate::cli::client::Gateway;
 use crate::cli::topics;
 use crate::cli::topics::Settings;
-use crate::cli::url::ServerUrl;
 use crate::config::client::EXIT_STATUS;
 use crate::config::client::Server;
 use crate::config::client::prefix;
@@ -111,7 +111,7 @@ impl Change {
 
 impl Topics {
     /// The gateway, and what to do there.
-    pub(super) fn into_parts(self) -> (ServerUrl, topics::Action) {
+    pub(super) fn into_parts(self) -> (Gateway, topics::Action) {
         let action = match self.command {
             Command::List { prefix, json } => topics::Action::List { prefix, json },
             Command::Describe { topic, json } => topics::Action::Describe { topic, json },
@@ -128,6 +128,6 @@ impl Topics {
                 topics::Action::Trim { topic, partition, before_offset }
             }
         };
-        (self.server.url, action)
+        (self.server.into(), action)
     }
 }

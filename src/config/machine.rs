@@ -10,6 +10,7 @@ use clap::value_parser;
 
 use crate::cli::backup;
 use crate::cli::bench;
+use crate::cli::client::Gateway;
 use crate::cli::doctor;
 use crate::cli::url::ServerUrl;
 use crate::config::client::EXIT_STATUS;
@@ -46,6 +47,9 @@ pub(super) struct Doctor {
     /// deleted afterwards (repeatable)
     #[arg(long, env = "TIDEGATE_PUBLIC_URL", value_name = "URL", value_delimiter = ',')]
     public_url: Vec<ServerUrl>,
+    /// The key to call it with; better said by the variable
+    #[arg(long, env = "TIDEGATE_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
     /// How long a proxy is watched while nothing is said, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20_000, value_parser = value_parser!(u64).range(100..=Limits::default().wait_ms))]
     silence_ms: u64,
@@ -66,6 +70,7 @@ impl Doctor {
             },
             connections_max: self.connections_max,
             public_urls: self.public_url,
+            key: self.key,
             silence: Duration::from_millis(self.silence_ms),
         }
     }
@@ -79,6 +84,9 @@ pub(super) struct Bench {
     /// Measure the gateway there, http:// or https://, with a topic that is deleted afterwards; without it one is started
     #[arg(long, value_name = "URL")]
     url: Option<ServerUrl>,
+    /// The key to call it with; better said by the variable
+    #[arg(long, env = "TIDEGATE_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
     /// Where the gateway that is started has its data for the time [default: the system's place for temporary files]
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     dir: Option<PathBuf>,
@@ -100,7 +108,7 @@ impl Bench {
     /// If this program cannot be found.
     pub(super) fn into_options(self) -> io::Result<bench::Options> {
         Ok(bench::Options {
-            url: self.url,
+            gateway: self.url.map(|url| Gateway { url, key: self.key }),
             program: env::current_exe()?,
             directory: self.dir.unwrap_or_else(env::temp_dir),
             step: Duration::from_millis(self.step_ms),

@@ -42,7 +42,7 @@ impl Drop for Scratch {
 }
 
 /// A process that is gone with the value.
-pub(super) struct Gateway {
+pub(super) struct Started {
     url: ServerUrl,
     // In this order: the process, then its directory.
     _process: Process,
@@ -59,7 +59,7 @@ impl Drop for Process {
     }
 }
 
-impl Gateway {
+impl Started {
     /// Starts one with its defaults, whatever the environment says, on a free port of loopback.
     pub(super) async fn start(program: &Path, scratch: Scratch) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
