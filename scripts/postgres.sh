@@ -65,21 +65,45 @@ crash_postgres() {
     as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --mode immediate --silent stop
 }
 
+# Sends a signal to all children of the server's main process. Who ends meanwhile is no failure: neither of reading what
+# it is, nor of telling it.
+signal_children() {
+    local child
+    for child in $(awk -v main="$2" '$4 == main { print $1 }' /proc/[0-9]*/stat 2>/dev/null || true); do
+        kill "-$1" "$child" 2>/dev/null || true
+    done
+}
+
 # Ends all processes of the server with kill -9.
 kill_postgres() {
-    local main child
+    local main
     main=$(head -n 1 "$POSTGRES_DIR/data/postmaster.pid")
     # Stopped first, so that it starts no other child meanwhile.
     kill -STOP "$main"
-    # Who ends meanwhile is no failure: neither of reading what it is, nor of ending it.
-    for child in $(awk -v main="$main" '$4 == main { print $1 }' /proc/[0-9]*/stat 2>/dev/null || true); do
-        kill -KILL "$child" 2>/dev/null || true
-    done
+    signal_children KILL "$main"
     kill -KILL "$main"
+}
+
+# Stops all its processes where they are: its connections stay, new ones are taken by the kernel, and nothing is said.
+pause_postgres() {
+    local main
+    main=$(head -n 1 "$POSTGRES_DIR/data/postmaster.pid")
+    kill -STOP "$main"
+    signal_children STOP "$main"
+}
+
+# Lets them go on.
+resume_postgres() {
+    local main
+    main=$(head -n 1 "$POSTGRES_DIR/data/postmaster.pid")
+    signal_children CONT "$main"
+    kill -CONT "$main"
 }
 
 stop_postgres() {
     if [ -n "${POSTGRES_DIR:-}" ] && [ -d "$POSTGRES_DIR" ]; then
+        # One that was left paused would not hear that it is to stop.
+        resume_postgres 2>/dev/null || true
         as_postgres "$POSTGRES_PROGRAMS/pg_ctl" --pgdata "$POSTGRES_DIR/data" --mode immediate --silent stop || true
         rm -rf -- "$POSTGRES_DIR" "$POSTGRES_DIR.log"
     fi

@@ -111,6 +111,13 @@ pub(crate) fn single_posts(topic: &str) -> Arc<[Bytes]> {
     })
 }
 
+/// The value of one record of [`single_posts`].
+pub(crate) fn small_row() -> String {
+    let mut value = String::new();
+    small_value(&mut value, &mut Rng::with_seed(1));
+    value
+}
+
 /// Posts of one small record each, over the first `active` partitions at random.
 pub(crate) fn single_posts_over(topic: &str, active: u32) -> Arc<[Bytes]> {
     let mut rng = Rng::with_seed(2);
@@ -137,14 +144,26 @@ pub(crate) const BATCH: usize = 1_000;
 
 /// Posts of [`BATCH`] records of about 1 KB each: 24 different ones, about 25 MB in all.
 pub(crate) fn batch_posts(topic: &str) -> Arc<[Bytes]> {
+    order_posts(topic, 24, BATCH)
+}
+
+/// Posts of `records` records of about 1 KB each: `count` different ones.
+pub(crate) fn order_posts(topic: &str, count: usize, records: usize) -> Arc<[Bytes]> {
     let mut rng = Rng::with_seed(3);
-    posts(topic, 24, |body| {
-        for record in 0..BATCH {
+    posts(topic, count, |body| {
+        for record in 0..records {
             let _ = write!(body, r#"{}{{"key":"u-{}","value":"#, if record == 0 { "" } else { "," }, rng.u32(..90_000));
             large_value(body, &mut rng);
             body.push('}');
         }
     })
+}
+
+/// The values of as many records as a request of [`batch_posts`] has, one behind the other.
+pub(crate) fn large_row() -> String {
+    let (mut rng, mut values) = (Rng::with_seed(3), String::new());
+    (0..BATCH).for_each(|_| large_value(&mut values, &mut rng));
+    values
 }
 
 /// One post with a small record for each of the partitions `0..count`.

@@ -43,10 +43,10 @@ pub(crate) async fn sse(bench: &mut Bench) -> Result<()> {
         for round in 0..ROUNDS {
             bench.measure_conditions(PROBE)?;
             if let Some(gateway) = gateway(bench, &format!("sse-{subscribers}-{round}")).await? {
-                of_gateway.push(deliver(bench, &gateway, subscribers).await?);
+                of_gateway.push(deliver(bench, &gateway, &gateway, subscribers).await?);
             }
             let bare = Server::reference(bench.folder(), &["sse"]).await?;
-            of_bare.push(deliver(bench, &bare, subscribers).await?);
+            of_bare.push(deliver(bench, &bare, &bare, subscribers).await?);
         }
         let compare =
             |figure: fn(&Summary) -> f64| (median(of_gateway.iter().map(figure)), median(of_bare.iter().map(figure)));
@@ -87,9 +87,10 @@ async fn gateway(bench: &Bench, data: &str) -> Result<Option<Server>> {
     Ok(gateway)
 }
 
-async fn deliver(bench: &Bench, server: &Server, subscribers: usize) -> Result<Summary> {
-    let mut client = Subscribers::connect(bench, server, subscribers).await?;
-    let records = publish(server.address, bench.seconds).await?;
+/// Publishes to one server, and has so many subscribers on the other, which may be the same.
+pub(crate) async fn deliver(bench: &Bench, to: &Server, from: &Server, subscribers: usize) -> Result<Summary> {
+    let mut client = Subscribers::connect(bench, from, subscribers).await?;
+    let records = publish(to.address, bench.seconds).await?;
     let summary = client.finish(subscribers as u64 * records).await?;
     ensure!(summary.ended == 0, "{} of {subscribers} streams ended", summary.ended);
     Ok(summary)
@@ -162,11 +163,11 @@ impl Subscribers {
 }
 
 /// What has been delivered so far.
-struct Summary {
+pub(crate) struct Summary {
     delivered: u64,
     per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
     /// Streams that are over.
     ended: u64,
 }

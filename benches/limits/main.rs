@@ -1,21 +1,25 @@
 //! The project's own benchmark: each figure of the gateway BESIDE its limit, measured in the same run, on the same
 //! machine, with the same load generator, in turns. A figure alone says little here: disks and neighbours vary by ten.
 //!
-//! `cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]`; `--help` says more.
+//! `cargo bench --bench limits -- [WHAT...] [OPTIONS]`; `--help` says more.
 //! Never part of a test: `cargo test --all-targets` runs it without `--bench`, and then it measures nothing.
 
 mod catchup;
 mod client;
+mod cluster;
 mod conditions;
 mod data;
+mod database;
 mod fanout;
 mod groups;
 mod member;
+mod pgbench;
 mod process;
 mod produce;
 mod reference;
 mod report;
 mod rest;
+mod retention;
 mod scale;
 
 use std::path::Path;
@@ -41,7 +45,7 @@ use crate::report::median;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const HELP: &str = "\
-cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]
+cargo bench --bench limits -- [WHAT...] [OPTIONS]
 
   produce      one 100-byte record per POST, 64 and 256 connections   | a bare axum handler
   lone         the same, one at a time                                | one fdatasync of 4 KiB
@@ -52,12 +56,20 @@ cargo bench --bench limits -- [WHAT...] [--seconds N] [--limits] [--binary PATH]
   partitions   100,000 partitions, 1,000 of them active               | 1,000 partitions
   restart      from exec to listening with 1 GiB kept                 | with nothing kept
   groups       members at rest, joining, polling, taking over         | plain readers; the lease
+  cluster      one node and two on PostgreSQL: small, large, SSE      | pgbench, same server; one node
+  retention    size on disk in PostgreSQL while records come and go   | what is kept of them
+               (only when asked for by name)
 
   --seconds N    length of a turn (3); each side has three, in alternation
   --limits       measure only the limits
-  --binary PATH  measure another build of the gateway";
+  --binary PATH  measure another build of the gateway
 
-const ALL: [&str; 9] = ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups"];
+  For `cluster` and `retention`:
+  --database-url URL  a PostgreSQL where databases may be made; each run makes its own, and drops them
+  --gigabytes N       how much comes and goes for `retention` (10); a tenth of it is kept";
+
+const ALL: [&str; 10] =
+    ["produce", "lone", "batch", "catchup", "sse", "memory", "partitions", "restart", "groups", "cluster"];
 
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -91,6 +103,8 @@ async fn run(options: &[&str]) -> Result<()> {
     let mut what = Vec::new();
     let mut seconds = 3;
     let mut binary = Some(PathBuf::from(env!("CARGO_BIN_EXE_tidegate")));
+    let mut database_url = None;
+    let mut gigabytes = 10;
     let mut options = options.iter();
     while let Some(&option) = options.next() {
         match option {
@@ -101,16 +115,20 @@ async fn run(options: &[&str]) -> Result<()> {
             "--seconds" => seconds = options.next().context("--seconds N")?.parse().context("--seconds")?,
             "--limits" => binary = None,
             "--binary" => binary = Some(options.next().context("--binary PATH")?.into()),
-            name if ALL.contains(&name) => what.push(name),
+            "--database-url" => database_url = Some(options.next().context("--database-url URL")?.to_string()),
+            "--gigabytes" => gigabytes = options.next().context("--gigabytes N")?.parse().context("--gigabytes")?,
+            name if ALL.contains(&name) || name == "retention" => what.push(name),
             other => bail!("`{other}` is nothing to measure\n\n{HELP}"),
         }
     }
     if what.is_empty() {
         what = ALL.to_vec();
+        // The one that needs more than this program can start by itself.
+        what.retain(|name| *name != "cluster" || database_url.is_some());
     }
     // In the target folder, because the system's folder for temporary files is often not on a disk.
     let folder = tempfile::Builder::new().prefix("limits-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let mut bench = Bench { seconds, binary, conditions: Vec::new(), folder };
+    let mut bench = Bench { seconds, binary, database_url, gigabytes, conditions: Vec::new(), folder };
     report::print_head(bench.folder());
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // Dropping the measurements ends their processes and removes their files.
@@ -127,6 +145,7 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
     let patience = Duration::from_secs(180 + 40 * bench.seconds);
     let mut failed = Vec::new();
     for &name in what {
+        let patience = if name == "retention" { patience + retention::patience(bench) } else { patience };
         bench.conditions.clear();
         bench.measure_conditions(Duration::from_secs(1))?;
         let scenario = async {
@@ -139,7 +158,9 @@ async fn measure(bench: &mut Bench, what: &[&str]) -> Result<()> {
                 "memory" => fanout::memory(bench).await,
                 "partitions" => scale::partitions(bench).await,
                 "restart" => scale::restart(bench).await,
-                _ => groups::groups(bench).await,
+                "groups" => groups::groups(bench).await,
+                "retention" => retention::retention(bench).await,
+                _ => cluster::cluster(bench).await,
             }
         };
         let outcome = tokio::time::timeout(patience, scenario).await;
@@ -157,6 +178,10 @@ struct Bench {
     seconds: u64,
     /// None: only the limits are measured.
     binary: Option<PathBuf>,
+    /// A PostgreSQL server, if there is one to measure on.
+    database_url: Option<String>,
+    /// How much comes and goes, in 10^9 bytes.
+    gigabytes: u64,
     /// As it has been during the scenario.
     conditions: Vec<Conditions>,
     folder: TempDir,

@@ -140,6 +140,14 @@ impl Server {
         Self::start(binary, &arguments, &folder.join(format!("{data}.log"))).await
     }
 
+    /// A node of a cluster on the database that `url` names.
+    pub(crate) async fn node(binary: &Path, folder: &Path, data: &str, url: &str) -> Result<Self> {
+        let data_dir = folder.join(data);
+        let data_dir = data_dir.to_str().context("path is not UTF-8")?;
+        let arguments = ["--listen", "127.0.0.1:0", "--data-dir", data_dir, "--database-url", url];
+        Self::start(binary, &arguments, &folder.join(format!("{data}.log"))).await
+    }
+
     /// This program as the reference server `role` (see `reference.rs`).
     pub(crate) async fn reference(folder: &Path, role: &[&str]) -> Result<Self> {
         let arguments = [&["--role"], role].concat();

@@ -75,6 +75,30 @@ begin
 end
 $$;
 
+-- Which of the nodes keeps the logs short. One row; a node that has not said for long that it still does gives way.
+create table sweeps (
+    id         integer primary key check (id = 1),
+    node       bigint  not null, -- random
+    held_until bigint  not null
+) with (fillfactor = 50);
+
+insert into sweeps (id, node, held_until) values (1, 0, 0);
+
+-- Whether it is for that node to sweep, for so many milliseconds from now on: then the time, else null. Those who are not
+-- to sweep change nothing.
+create function tidegate_sweep(by_node bigint, for_ms bigint) returns bigint language plpgsql as $$
+declare
+    now_ms constant bigint := tidegate_now();
+begin
+    update sweeps set node = by_node, held_until = now_ms + for_ms
+    where id = 1 and (
+        node = by_node or held_until <= now_ms
+        or held_until > now_ms + for_ms -- the clock was set back
+    );
+    return case when found then now_ms end;
+end
+$$;
+
 -- A lane: one connection of one node that appends, one flush after the other. The row is how the node finds out about a
 -- flush whose answer was lost. It raises the epoch, which waits for a flush that is about to commit and shuts out one that
 -- comes late, and reads whether its flush is in, and at which offsets.

@@ -8,10 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::error::Error;
 use crate::broker::handle::Broker;
-use crate::model::name::GroupName;
-use crate::model::name::MemberName;
 use crate::model::name::TopicName;
 use crate::store::cluster_contract::News;
+use crate::store::cluster_contract::Waiting;
 use crate::tasks;
 use crate::tasks::Tasks;
 
@@ -64,12 +63,9 @@ impl Broker {
     }
 
     /// Wakes those of the members that wait here for whom another node left something to do.
-    pub(super) async fn wake_members(&self, waiting: Vec<(GroupName, MemberName)>) -> Result<(), Error> {
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        for (group, member) in self.store().members_to_wake(&waiting).await? {
-            self.groups().wake(&group, std::slice::from_ref(&member));
+    pub(super) async fn wake_members(&self, waiting: Vec<Waiting>) -> Result<(), Error> {
+        if !waiting.is_empty() {
+            self.store().members_to_wake(&waiting).await?.iter().for_each(|one| self.groups().wake_run(one));
         }
         Ok(())
     }

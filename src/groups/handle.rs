@@ -13,6 +13,7 @@ use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::signal::KeyedWaiters;
 use crate::signal::Signal;
+use crate::store::cluster_contract::Waiting;
 use crate::store::contract::Store;
 use crate::store::group_contract::Step;
 use crate::store::group_contract::Stepped;
@@ -29,13 +30,17 @@ pub struct Groups {
 
 struct Inner {
     inbox: mpsc::Sender<Call>,
+    /// By name: a change of this node knows whom it concerns.
     waiters: KeyedWaiters<(GroupName, MemberName)>,
+    /// The same by run: the database is asked whom the changes of others concern.
+    runs: KeyedWaiters<Waiting>,
 }
 
 /// Starts taking steps to the store.
 pub fn start(store: Arc<dyn Store>, tasks: &Tasks) -> Groups {
     let (inbox, calls) = mpsc::channel(QUEUE_STEPS);
-    let groups = Groups { inner: Arc::new(Inner { inbox, waiters: KeyedWaiters::default() }) };
+    let groups =
+        Groups { inner: Arc::new(Inner { inbox, waiters: KeyedWaiters::default(), runs: KeyedWaiters::default() }) };
     let inner = Arc::downgrade(&groups.inner);
     let freed = move |step: &Step, stepped: &Stepped| {
         if let Some(inner) = inner.upgrade() {
@@ -60,19 +65,25 @@ impl Groups {
         outcome.await.unwrap_or(Err(StepError::Closed))
     }
 
-    /// Raises `signal` whenever a member may have to let go of a partition, or may take one.
-    pub fn wake_on_change(&self, group: &GroupName, member: &MemberName, signal: &Arc<Signal>) {
-        self.inner.waiters.add((group.clone(), member.clone()), signal);
+    /// Raises `signal` whenever the run may have to let go of a partition, may take one, or is over.
+    pub fn wake_on_change(&self, run: Waiting, signal: &Arc<Signal>) {
+        self.inner.waiters.add((run.group.clone(), run.member.clone()), signal);
+        self.inner.runs.add(run, signal);
     }
 
-    /// The members of all groups that wait on this node.
-    pub fn waiting(&self) -> Vec<(GroupName, MemberName)> {
-        self.inner.waiters.keys()
+    /// The runs of all groups that wait on this node.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.inner.runs.keys()
     }
 
     /// Those of one group.
-    pub fn waiting_in(&self, group: &GroupName) -> Vec<(GroupName, MemberName)> {
-        self.waiting().into_iter().filter(|(name, _)| name == group).collect()
+    pub fn waiting_in(&self, group: &GroupName) -> Vec<Waiting> {
+        self.waiting().into_iter().filter(|run| run.group == *group).collect()
+    }
+
+    /// Wakes a run.
+    pub fn wake_run(&self, run: &Waiting) {
+        self.inner.runs.raise(run);
     }
 
     /// Wakes these members of a group.

@@ -316,7 +316,7 @@ fn tell(mut problem: Problem, asked: &Asked) -> String {
     // A refused write says that nothing was written, also where nothing would have been; only a handler that had begun
     // to write can know otherwise, and says so.
     let ours = problem.status() == StatusCode::INTERNAL_SERVER_ERROR;
-    if asked.is_write() && problem.outcome().is_none() && !ours {
+    if asked.is_write() && problem.outcome().is_none() && !problem.is_partly_done() && !ours {
         problem = problem.not_written();
     }
     if ours || problem.outcome() == Some(Outcome::Unknown) {

@@ -1,53 +1,29 @@
 //! Group commit without a timer: one task writes; what arrives while one flush is under way forms the next.
+//!
+//! A commit costs the same for one record and for a hundred, so a second flush is begun beside one only where that helps:
+//! if the one takes long, and for other partitions. For that there is a timer, of the flush under way.
 
-use std::collections::HashSet;
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
+use tokio::time::sleep;
 
-use crate::log::partition::Partition;
+use crate::log::queue::Append;
+use crate::log::queue::AppendError;
+use crate::log::queue::FLUSH_WRITES_MAX;
+use crate::log::queue::Flush;
+use crate::log::queue::Queue;
 use crate::log::shelf::Shelf;
-use crate::store::contract::Appended;
+use crate::model::topic::PartitionId;
 use crate::store::contract::LogStore;
-use crate::store::contract::Refused;
-use crate::store::contract::Write;
 use crate::store::error::StoreError;
 
-/// Writes in one flush at most.
-const FLUSH_WRITES_MAX: usize = 4096;
-
-/// A flush takes no further write once it holds this much: it bounds how long everyone waits for one commit.
-const FLUSH_BYTES_MAX: usize = 8 << 20;
-
-/// Why a write is not in the log.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AppendError {
-    /// This one alone was refused.
-    #[error("the write was refused")]
-    Refused(Refused),
-    /// The flush failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Too much is waiting to be written. Nothing was written.
-    #[error("too much is waiting to be written")]
-    Overloaded,
-    /// The log is closing. Nothing was written.
-    #[error("the log is closing")]
-    Closed,
-}
-
-/// A write with what its caller waits for. The permit is its share of the queue's budget; the partitions are held so
-/// that they are in use, and learn of what is written, until it is.
-#[derive(Debug)]
-pub(super) struct Append {
-    pub(super) write: Write,
-    pub(super) partitions: Vec<Arc<Partition>>,
-    pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
-    pub(super) permit: OwnedSemaphorePermit,
-}
+/// A flush that takes longer gets another beside it, and so on. Long for a commit, short for a large flush, for one that
+/// waits for a lock, or for a standby that is far away.
+const BESIDE_AFTER: Duration = Duration::from_millis(2);
 
 /// The one task that writes.
 pub(super) struct Appender {
@@ -59,69 +35,65 @@ pub(super) struct Appender {
 impl Appender {
     /// Writes until every sender is gone and everything accepted is answered. An error means that the outcome of a
     /// commit is unknown: only a new start, which reads what is there, may write again.
-    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+    pub(super) async fn run(self) -> Result<(), StoreError> {
+        let Self { mut inbox, store, shelf } = self;
         let mut arrived = Vec::with_capacity(FLUSH_WRITES_MAX);
-        let mut waiting = VecDeque::new();
+        let mut queue = Queue::new(store.lanes());
+        let mut under_way = FuturesUnordered::new();
         loop {
-            if waiting.is_empty() && self.inbox.recv_many(&mut arrived, FLUSH_WRITES_MAX).await == 0 {
-                return Ok(());
-            }
-            while arrived.len() + waiting.len() < FLUSH_WRITES_MAX {
-                let Ok(append) = self.inbox.try_recv() else { break };
-                arrived.push(append);
-            }
-            waiting.extend(arrived.drain(..));
-            self.flush(take_flush(&mut waiting)).await?;
-        }
-    }
-
-    async fn flush(&self, appends: Vec<Append>) -> Result<(), StoreError> {
-        let mut replies = Vec::with_capacity(appends.len());
-        let mut writes = Vec::with_capacity(appends.len());
-        for Append { write, partitions, reply, permit } in appends {
-            writes.push(write);
-            replies.push((reply, (partitions, permit)));
-        }
-        let flushed = match self.store.append(writes).await {
-            Ok(flushed) => flushed,
-            Err(error) => {
-                for (reply, _held) in replies {
-                    let _ = reply.send(Err(AppendError::Store(error.clone())));
+            if queue.is_idle() {
+                if inbox.recv_many(&mut arrived, FLUSH_WRITES_MAX).await == 0 {
+                    return Ok(());
                 }
-                return if matches!(error, StoreError::Indefinite(_)) { Err(error) } else { Ok(()) };
+                arrived.drain(..).for_each(|append| queue.push(append));
             }
-        };
-        assert_eq!(flushed.outcomes.len(), replies.len(), "one outcome per write");
-        // Before any answer: who reads after an acknowledgement finds the record.
-        flushed.batches.iter().for_each(|batch| self.shelf.publish(batch));
-        for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
-            // A caller who has left still has its records in the log.
-            let _ = reply.send(outcome.map_err(AppendError::Refused));
+            while queue.has_room() {
+                let Ok(append) = inbox.try_recv() else { break };
+                queue.push(append);
+            }
+            if let Some(flush) = queue.take() {
+                under_way.push(write(&*store, &shelf, flush));
+            }
+            // What arrives wakes nobody: it is looked for when there may be use for it.
+            tokio::select! {
+                Some((occupied, outcome)) = under_way.next() => {
+                    outcome?;
+                    queue.landed(&occupied);
+                }
+                () = sleep(BESIDE_AFTER), if queue.has_free_lane() => {}
+            }
         }
-        Ok(())
     }
 }
 
-/// The writes of the next flush, in order. A second write under one idempotency key stays behind: it must see what came
-/// of the first.
-fn take_flush(waiting: &mut VecDeque<Append>) -> Vec<Append> {
-    let mut taken = Vec::with_capacity(waiting.len().min(FLUSH_WRITES_MAX));
-    let mut kept = VecDeque::new();
-    let mut keys = HashSet::new();
-    let mut bytes = 0;
-    while let Some(append) = waiting.pop_front() {
-        let twin = append.write.idempotency.as_ref().is_some_and(|key| !keys.insert(key.digest));
-        if twin {
-            kept.push_back(append);
-            continue;
-        }
-        bytes += append.permit.num_permits();
-        taken.push(append);
-        if bytes >= FLUSH_BYTES_MAX || taken.len() == FLUSH_WRITES_MAX {
-            break;
-        }
+/// Writes one flush, publishes it and answers its callers. Says what is free again.
+async fn write(store: &dyn LogStore, shelf: &Shelf, flush: Flush) -> (Vec<PartitionId>, Result<(), StoreError>) {
+    let Flush { appends, occupied } = flush;
+    (occupied, write_all(store, shelf, appends).await)
+}
+
+async fn write_all(store: &dyn LogStore, shelf: &Shelf, appends: Vec<Append>) -> Result<(), StoreError> {
+    let mut replies = Vec::with_capacity(appends.len());
+    let mut writes = Vec::with_capacity(appends.len());
+    for Append { write, partitions, reply, permit } in appends {
+        writes.push(write);
+        replies.push((reply, (partitions, permit)));
     }
-    kept.append(waiting);
-    *waiting = kept;
-    taken
+    let flushed = match store.append(writes).await {
+        Ok(flushed) => flushed,
+        Err(error) => {
+            for (reply, _held) in replies {
+                let _ = reply.send(Err(AppendError::Store(error.clone())));
+            }
+            return if matches!(error, StoreError::Indefinite(_)) { Err(error) } else { Ok(()) };
+        }
+    };
+    assert_eq!(flushed.outcomes.len(), replies.len(), "one outcome per write");
+    // Before any answer: who reads after an acknowledgement finds the record.
+    flushed.batches.iter().for_each(|batch| shelf.publish(batch));
+    for ((reply, _held), outcome) in replies.into_iter().zip(flushed.outcomes) {
+        // A caller who has left still has its records in the log.
+        let _ = reply.send(outcome.map_err(AppendError::Refused));
+    }
+    Ok(())
 }

@@ -67,13 +67,15 @@ impl Cluster {
         cluster
     }
 
-    /// Makes what another node wrote readable here, up to `end` at least.
+    /// Makes what another node wrote readable here, up to `end` at least, if anybody waits for it.
     pub(super) async fn catch_up(&self, id: PartitionId, end: u64) -> Result<(), StoreError> {
         let Some(partition) = self.inner.shelf.get(id) else { return Ok(()) };
-        if partition.high_watermark() >= end {
+        // Where nobody waits there is nothing to do: whoever reads asks first. (Nodes that write to the same partitions
+        // tell each other of every commit.)
+        if partition.high_watermark() >= end || !partition.has_waiters() {
             return Ok(());
         }
-        if partition.has_waiters() {
+        {
             let _fetching = partition.filling.lock().await;
             let from = partition.high_watermark();
             if from < end {

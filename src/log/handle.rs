@@ -1,6 +1,5 @@
 //! The logs' handle: append, read, trim. Cheap to clone; all clones are the same logs.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -9,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
-use crate::log::appender::Append;
-use crate::log::appender::AppendError;
 use crate::log::cluster::Cluster;
 use crate::log::partition::Partition;
+use crate::log::queue::Append;
+use crate::log::queue::AppendError;
 use crate::log::reader;
 use crate::log::reader::ReadError;
 use crate::log::shelf::Shelf;
@@ -41,13 +40,10 @@ struct Inner {
     store: Arc<dyn Store>,
     segments: Arc<SegmentCache>,
     shelf: Arc<Shelf>,
-    /// One inbox per lane; none once closed. A write goes by its first partition: those of one partition mostly share a
-    /// flush.
-    lanes: Mutex<Vec<mpsc::Sender<Append>>>,
+    /// To the appender; none once closed.
+    inbox: Mutex<Option<mpsc::Sender<Append>>>,
     queue: Arc<Semaphore>,
     queue_bytes: usize,
-    /// Partitions whose log start was moved by hand: their batches go with the next sweep.
-    trimmed: Mutex<HashSet<PartitionId>>,
     /// Where other nodes write to the same logs.
     cluster: Option<Cluster>,
 }
@@ -57,7 +53,7 @@ impl Logs {
         store: Arc<dyn Store>,
         segments: Arc<SegmentCache>,
         shelf: Arc<Shelf>,
-        lanes: Vec<mpsc::Sender<Append>>,
+        inbox: mpsc::Sender<Append>,
         queue_bytes: usize,
         cluster: Option<Cluster>,
     ) -> Self {
@@ -65,10 +61,9 @@ impl Logs {
             store,
             segments,
             shelf,
-            lanes: Mutex::new(lanes),
+            inbox: Mutex::new(Some(inbox)),
             queue: Arc::new(Semaphore::new(queue_bytes)),
             queue_bytes,
-            trimmed: Mutex::default(),
             cluster,
         };
         Self { inner: Arc::new(inner) }
@@ -84,11 +79,6 @@ impl Logs {
 
     pub(super) fn shelf(&self) -> &Shelf {
         &self.inner.shelf
-    }
-
-    /// Whether the log start of a partition was moved since the last call.
-    pub(super) fn take_trimmed(&self, id: PartitionId) -> bool {
-        self.inner.trimmed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 
     /// The partition of that number, which the topic must have.
@@ -120,7 +110,7 @@ impl Logs {
         }
     }
 
-    /// Makes readable what another node says it wrote: the log of a partition, up to `end`.
+    /// Makes readable what another node says it wrote, if anybody waits for it: the log of a partition, up to `end`.
     ///
     /// # Errors
     /// [`ReadError::Store`].
@@ -143,7 +133,7 @@ impl Logs {
         let permit = Arc::clone(&self.inner.queue).try_acquire_many_owned(permits);
         let permit = permit.map_err(|_| AppendError::Overloaded)?;
         let (reply, receipt) = oneshot::channel();
-        let inbox = self.lane(&write).ok_or(AppendError::Closed)?;
+        let inbox = self.inbox().ok_or(AppendError::Closed)?;
         inbox.try_send(Append { write, partitions, reply, permit }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AppendError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
@@ -151,11 +141,8 @@ impl Logs {
         Ok(Receipt(receipt))
     }
 
-    fn lane(&self, write: &Write) -> Option<mpsc::Sender<Append>> {
-        let lanes = self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = write.runs.first()?.partition;
-        let spread = (id.topic.0 as usize).wrapping_add(id.partition as usize);
-        lanes.get(spread.checked_rem(lanes.len())?).cloned()
+    fn inbox(&self) -> Option<mpsc::Sender<Append>> {
+        self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Batches from the one that holds `from` on, contiguous, about `bytes_max` bytes but at least one batch; none if
@@ -187,7 +174,6 @@ impl Logs {
                 return Err(ReadError::Gone);
             }
             partition.move_start(start);
-            logs.inner.trimmed.lock().unwrap_or_else(PoisonError::into_inner).insert(partition.id);
             let (id, incarnation) = (partition.id, partition.incarnation);
             tasks::blocking(move || logs.inner.segments.forget_below(id, incarnation, start)).await;
             Ok(start)
@@ -204,7 +190,7 @@ impl Logs {
 
     /// Takes no more writes. What was accepted is still written and answered.
     pub fn close(&self) {
-        self.inner.lanes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.inner.inbox.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

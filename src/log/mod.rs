@@ -4,6 +4,7 @@ mod appender;
 mod cluster;
 mod handle;
 pub mod partition;
+mod queue;
 mod reader;
 mod retention;
 mod shelf;
@@ -24,9 +25,9 @@ use crate::store::contract::Store;
 use crate::store::error::StoreError;
 use crate::tasks::Tasks;
 
-pub use appender::AppendError;
 pub use handle::Logs;
 pub use handle::Receipt;
+pub use queue::AppendError;
 pub use reader::ReadError;
 
 /// How much the logs may hold, and how often they look after themselves.
@@ -57,20 +58,16 @@ impl Default for Options {
 pub fn start(store: Arc<dyn Store>, segments: Arc<SegmentCache>, options: &Options, tasks: &Tasks) -> Logs {
     let shelf = Arc::new(Shelf::new(options.tail_bytes));
     let cluster = store.is_shared().then(|| Cluster::start(Arc::clone(&store), Arc::clone(&shelf), tasks));
-    let lanes = (0..store.lanes()).map(|_| {
-        // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
-        let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
-        let appender = Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf) };
-        let stopping = tasks.stopping().clone();
-        tasks.spawn_essential("appender", async move {
-            appender.run().await?;
-            stopping.cancelled().await; // closed and empty before the others were told to stop: in order
-            Ok::<(), StoreError>(())
-        });
-        sender
+    // Every entry holds a permit of at least the overhead, so the channel never fills before the budget does.
+    let (sender, inbox) = mpsc::channel(options.queue_bytes / WRITE_OVERHEAD_BYTES + 1);
+    let appender = Appender { inbox, store: Arc::clone(&store) as _, shelf: Arc::clone(&shelf) };
+    let stopping = tasks.stopping().clone();
+    tasks.spawn_essential("appender", async move {
+        appender.run().await?;
+        stopping.cancelled().await; // closed and empty before the others were told to stop: in order
+        Ok::<(), StoreError>(())
     });
-    let lanes = lanes.collect();
-    let logs = Logs::new(Arc::clone(&store), segments, shelf, lanes, options.queue_bytes, cluster);
+    let logs = Logs::new(Arc::clone(&store), segments, shelf, sender, options.queue_bytes, cluster);
     let sweeper = Sweeper::new(logs.clone(), options.retention_interval, options.idempotency_ms);
     let stopping = tasks.stopping().clone();
     tasks.spawn("retention", async move {

@@ -21,6 +21,17 @@ pub enum News {
     Group(GroupName),
 }
 
+/// A run of a member, for whom somebody waits on this node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Waiting {
+    /// The group.
+    pub group: GroupName,
+    /// The member.
+    pub member: MemberName,
+    /// The epoch of the run.
+    pub epoch: u64,
+}
+
 /// Topics that were made, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedTopics {
@@ -43,10 +54,7 @@ pub trait ClusterStore: Send + Sync + 'static {
     async fn news(&self) -> Result<Vec<News>, StoreError>;
     /// Topics that changed after `version`, at most `limit`; from 0 on, all that ever did.
     async fn changed_topics(&self, version: u64, limit: usize) -> Result<ChangedTopics, StoreError>;
-    /// Those of `members` for whom a step would do something: a partition of theirs is free, or one that they hold is to
-    /// move. One statement.
-    async fn members_to_wake(
-        &self,
-        members: &[(GroupName, MemberName)],
-    ) -> Result<Vec<(GroupName, MemberName)>, StoreError>;
+    /// Those of `waiting` for whom a step would do something: a partition of theirs is free, one that they hold is to move,
+    /// or the run is over. One statement.
+    async fn members_to_wake(&self, waiting: &[Waiting]) -> Result<Vec<Waiting>, StoreError>;
 }

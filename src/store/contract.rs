@@ -119,10 +119,20 @@ pub struct Flushed {
 /// Where a seek by time landed.
 pub type SeekResult = Option<RecordBatch>;
 
+/// A partition that holds batches, as a sweep finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stocked {
+    /// Which.
+    pub id: PartitionId,
+    /// Whether batches lie wholly below its log start: [`LogStore::purge`] has something to delete.
+    pub has_dropped: bool,
+}
+
 /// The append-only log of every partition. Offsets are dense from 0 and never given twice.
 #[async_trait]
 pub trait LogStore: Send + Sync + 'static {
-    /// How many appends may be under way at once; more would wait for each other.
+    /// How many appends may be under way at once; more would wait for each other, and so may those that have a partition
+    /// in common.
     fn lanes(&self) -> usize;
     /// Writes all of `writes` in one durable transaction, except those refused. The records of one partition become
     /// one batch. `Err` means that nothing was written, except
@@ -139,6 +149,10 @@ pub trait LogStore: Send + Sync + 'static {
     async fn seek_time(&self, partition: PartitionId, time: Millis) -> Result<SeekResult, StoreError>;
     /// Moves the log start up to `to`, never down and never past the high watermark; returns where it stands.
     async fn advance_start(&self, partition: PartitionId, to: u64) -> Result<u64, StoreError>;
+    /// Whether it is for this process to keep the logs short, and if so, the time by the clock that append times and
+    /// idempotency keys have. Of the nodes on one database it is for one; that one asks again every second while it is
+    /// at it, for if it is silent for long, another takes over. Should two be at it at once, they do each other no harm.
+    async fn sweep_turn(&self) -> Result<Option<Millis>, StoreError>;
     /// Where the log would begin if all that `retention` allows to go at time `now` were gone; `None` if nothing may.
     async fn expired_until(
         &self,
@@ -151,7 +165,7 @@ pub trait LogStore: Send + Sync + 'static {
         &self,
         after: Option<PartitionId>,
         limit: usize,
-    ) -> Result<Vec<PartitionId>, StoreError>;
+    ) -> Result<Vec<Stocked>, StoreError>;
     /// Deletes batches that lie wholly below the log start, oldest first, about `bytes_max` of them; true if more are
     /// left.
     async fn purge(&self, partition: PartitionId, bytes_max: u64) -> Result<bool, StoreError>;

@@ -40,6 +40,7 @@ mod nginx_front;
 mod openapi;
 mod outage;
 mod partitioning;
+mod paused_database;
 mod positions;
 mod problems;
 mod produce_batches;

@@ -29,6 +29,8 @@ on_postgres!(
     a_topic_made_anew_on_one_node_is_another_on_the_other,
     records_trimmed_on_one_node_are_gone_from_the_other,
     a_node_outlives_the_end_of_the_other,
+    whichever_node_is_paused_the_other_keeps_the_logs_short,
+    age_is_told_by_the_clock_of_the_database,
 );
 
 /// Far less than the waits asked for, so that a missed wake-up is seen, and far more than a wake-up takes.
@@ -294,4 +296,56 @@ async fn a_node_outlives_the_end_of_the_other(backend: Backend) {
             assert_eq!(history.len(), acknowledged.len());
         }
     }
+}
+
+/// Waits until the topic's first partition begins there.
+async fn begins_at(topic: &Topic, offset: u64) {
+    eventually("retention moves the log start", async || {
+        let start = topic.describe().await["partitions"][0]["log_start_offset"].as_u64();
+        (start == Some(offset)).then_some(())
+    })
+    .await;
+}
+
+async fn whichever_node_is_paused_the_other_keeps_the_logs_short(backend: Backend) {
+    let (a, b) = two_nodes(backend).await;
+    let newest = json!({ "partition_count": 1, "retention_bytes": 0 });
+    a.put("/v1/topics/orders").json(&newest).send().await.is(201);
+    for (round, [paused, at_work]) in (0..).zip([[&a, &b], [&b, &a]]) {
+        // With all its connections to the database.
+        paused.pause();
+        let topic = Topic::named(at_work, "orders");
+        topic.count(0, 2 * round..2 * round + 1).await;
+        let last = topic.count(0, 2 * round + 1..2 * round + 2).await[0].offset;
+        begins_at(&topic, last).await;
+        paused.resume();
+    }
+}
+
+async fn age_is_told_by_the_clock_of_the_database(backend: Backend) {
+    let (a, b) = two_nodes(backend).await;
+    // As on a server whose clock is so far behind that of the nodes.
+    let clock = async |behind_ms: u64| {
+        let sql = format!(
+            "create or replace function tidegate_now() returns bigint language sql volatile as
+             $$ select floor(extract(epoch from clock_timestamp()) * 1000)::bigint - {behind_ms} $$"
+        );
+        a.sql(&sql).await;
+    };
+    clock(7_200_000).await;
+    let hour = json!({ "partition_count": 1, "retention_ms": 3_600_000 });
+    a.put("/v1/topics/young").json(&hour).send().await.is(201);
+    let young = Topic::named(&b, "young");
+    young.count(0, 0..1).await;
+    // Topics are swept in the order of their making: once the other has been, so has the first.
+    let newest = json!({ "partition_count": 1, "retention_bytes": 0 });
+    a.put("/v1/topics/swept").json(&newest).send().await.is(201);
+    let swept = Topic::named(&b, "swept");
+    swept.count(0, 0..1).await;
+    swept.count(0, 1..2).await;
+    begins_at(&swept, 1).await;
+    assert_eq!(young.read("").await.records.len(), 1, "by the clock of its append it is young");
+
+    clock(0).await;
+    begins_at(&young, 1).await;
 }

@@ -180,9 +180,9 @@ async fn a_name_taken_over_on_the_other_node_fences_polls_and_streams(backend: B
     }
     assert_eq!(committed(&b, "g", "orders", 0).await.unwrap_or(0), 0, "nothing of it was kept");
 
-    // A stream takes over from that, on the first node, and a poll on the second one from the stream: that is told at
-    // its next renewal at the latest, after a part of its lease.
-    let (mut stream, epoch, held) = stream(&a, "&lease_ms=6000", None).await;
+    // A stream takes over from that, on the first node, and a poll on the second one from the stream. Its next renewal is
+    // minutes away: the news ends it.
+    let (mut stream, epoch, held) = stream(&a, "&lease_ms=900000", None).await;
     assert!(epoch > taken.epoch && held == 1);
     taken.heartbeat().await.problem(409, "stale_epoch");
     taken.begin().await;

@@ -77,7 +77,8 @@ impl Keeper {
             );
             match seen {
                 Ok(until) => self.since = until,
-                // The next turn looks from the same moment on.
+                // The next turn looks from the same moment on. That the database is away was said where that was found.
+                Err(StoreError::Unavailable(why)) => tracing::debug!("could not look after the groups: {why}"),
                 Err(error) => tracing::warn!(%error, "could not look after the groups: {error}"),
             }
             if self.purged.elapsed() >= PURGE_EVERY {

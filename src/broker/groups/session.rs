@@ -29,6 +29,7 @@ use crate::model::position::Position;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Topic;
 use crate::signal::Signal;
+use crate::store::cluster_contract::Waiting;
 use crate::store::group_contract;
 use crate::store::group_contract::Commit;
 use crate::store::group_contract::Step;
@@ -176,7 +177,8 @@ impl Session {
     fn new(broker: &Broker, group: &GroupName, member: &MemberName, mut cursor: MemberCursor, from: Position) -> Self {
         cursor.streamed = false;
         let changes = Signal::new();
-        broker.groups().wake_on_change(group, member, &changes);
+        let run = Waiting { group: group.clone(), member: member.clone(), epoch: cursor.epoch };
+        broker.groups().wake_on_change(run, &changes);
         Self {
             broker: broker.clone(),
             group: group.clone(),

@@ -25,8 +25,11 @@ impl Broker {
             Err(error) => return Err(self.not_stepped(&group, &member, error).await),
         };
         if stepped.was_lapsed {
-            // Others may have run out meanwhile, whom nobody took over while nobody lived.
-            self.look(&group).await?;
+            // Others may have run out meanwhile, whom nobody took over while nobody lived. If that fails, the step is taken
+            // all the same; the keeper looks as well.
+            if let Err(error) = self.look(&group).await {
+                tracing::debug!(%group, %error, "could not look at a group: {error}");
+            }
         }
         Ok(stepped)
     }

@@ -47,6 +47,8 @@ struct Parts {
     retry: Retry,
     retry_after: Option<Duration>,
     outcome: Option<Outcome>,
+    /// No outcome is told: part of the request was done, or may have been.
+    is_partly_done: bool,
     members: Vec<(&'static str, Box<RawValue>)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     as_stream: bool,
@@ -71,6 +73,7 @@ impl Problem {
             retry: code.row().retry,
             retry_after: None,
             outcome: (code == Code::OutcomeUnknown).then_some(Outcome::Unknown),
+            is_partly_done: false,
             members: Vec::new(),
             headers: Vec::new(),
             as_stream: false,
@@ -103,6 +106,12 @@ impl Problem {
     /// and OPTIONS.
     pub fn not_written(mut self) -> Self {
         self.0.outcome = Some(Outcome::NotWritten);
+        self
+    }
+
+    /// Leaves open what was done: the request does several things, and may be repeated freely.
+    pub fn partly_done(mut self) -> Self {
+        self.0.is_partly_done = true;
         self
     }
 
@@ -143,6 +152,11 @@ impl Problem {
     /// What became of the records, where that was said.
     pub fn outcome(&self) -> Option<Outcome> {
         self.0.outcome
+    }
+
+    /// Whether it is left open what was done.
+    pub fn is_partly_done(&self) -> bool {
+        self.0.is_partly_done
     }
 
     /// Whether it is told as an event stream.

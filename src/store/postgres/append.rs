@@ -1,7 +1,6 @@
 //! Append: the writes of one flush as one durable statement. Batches are sealed before their place is known, for nothing
 //! in them depends on it; the database gives the offsets.
 
-use std::time::Duration;
 use std::time::Instant;
 
 use crate::model::batch::RecordBatch;
@@ -13,6 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::gather::Gathered;
 use crate::store::gather::Places;
 use crate::store::gather::gather;
+use crate::store::postgres::bounds::PATIENCE;
 use crate::store::postgres::keys;
 use crate::store::postgres::lane::Failure;
 use crate::store::postgres::lane::Flush;
@@ -20,11 +20,8 @@ use crate::store::postgres::lane::Lane;
 use crate::store::postgres::values::bigint;
 use crate::store::postgres::values::integer;
 
-/// How long a flush may take, with all that goes wrong in it: those who wait are to be answered within five seconds.
-const FLUSH_MAX: Duration = Duration::from_millis(4_700);
-
 pub(super) async fn append(lane: &mut Lane, keys_kept_ms: u64, writes: &[Write]) -> Result<Flushed, StoreError> {
-    let deadline = Instant::now() + FLUSH_MAX;
+    let deadline = Instant::now() + PATIENCE;
     let mut refusals: Vec<Option<Refused>> = vec![None; writes.len()];
     loop {
         let taken: Vec<(usize, &Write)> = writes.iter().enumerate().filter(|(at, _)| refusals[*at].is_none()).collect();
@@ -51,7 +48,7 @@ pub(super) async fn append(lane: &mut Lane, keys_kept_ms: u64, writes: &[Write])
                     taken.iter().filter(|(_, write)| write.idempotency.is_some()).copied().collect();
                 let asked: Vec<(usize, &Write)> = indices.iter().filter_map(|i| keyed.get(*i)).copied().collect();
                 // One that is not found has expired meanwhile: the next round takes it.
-                for (at, refused) in keys::look_up(lane, &asked).await? {
+                for (at, refused) in keys::look_up(lane, &asked, deadline).await? {
                     refusals[at] = Some(refused);
                 }
             }

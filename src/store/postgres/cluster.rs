@@ -3,9 +3,8 @@
 use sqlx::PgConnection;
 use sqlx::Row;
 
-use crate::model::name::GroupName;
-use crate::model::name::MemberName;
 use crate::store::cluster_contract::ChangedTopics;
+use crate::store::cluster_contract::Waiting;
 use crate::store::error::StoreError;
 use crate::store::postgres::error::read_error;
 use crate::store::postgres::values::bigint;
@@ -36,9 +35,11 @@ pub(super) async fn changed_topics(
 }
 
 pub(super) const TO_WAKE: &str = "
-    select w.at from unnest($1::text[], $2::text[]) with ordinality w (group_name, member, at)
-    join groups g on g.name = w.group_name
-    where exists (
+    select w.at from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality w (group_name, member, epoch, at)
+    left join groups g on g.name = w.group_name
+    left join group_members m on m.group_id = g.id and m.member = w.member
+    where m.epoch is distinct from w.epoch or m.lease_end is null
+        or exists (
             select 1 from group_partitions p
             where p.group_id = g.id and p.assignee = w.member and p.owner is null)
         or exists (
@@ -47,16 +48,19 @@ pub(super) const TO_WAKE: &str = "
 
 pub(super) async fn members_to_wake(
     connection: &mut PgConnection,
-    members: &[(GroupName, MemberName)],
-) -> Result<Vec<(GroupName, MemberName)>, StoreError> {
-    let groups: Vec<&str> = members.iter().map(|(group, _)| group.as_str()).collect();
-    let names: Vec<&str> = members.iter().map(|(_, member)| member.as_str()).collect();
-    let rows = sqlx::query(TO_WAKE).bind(&groups).bind(&names).fetch_all(connection).await.map_err(read_error)?;
+    waiting: &[Waiting],
+) -> Result<Vec<Waiting>, StoreError> {
+    let groups: Vec<&str> = waiting.iter().map(|one| one.group.as_str()).collect();
+    let members: Vec<&str> = waiting.iter().map(|one| one.member.as_str()).collect();
+    // It may be of a cursor that somebody made up: no run has such a one.
+    let epochs: Vec<i64> = waiting.iter().map(|one| i64::try_from(one.epoch).unwrap_or(i64::MAX)).collect();
+    let query = sqlx::query(TO_WAKE).bind(&groups).bind(&members).bind(&epochs);
+    let rows = query.fetch_all(connection).await.map_err(read_error)?;
     let mut to_wake = Vec::with_capacity(rows.len());
     for row in &rows {
         let at = number(row, 0)?.checked_sub(1).and_then(|at| usize::try_from(at).ok());
-        let member = at.and_then(|at| members.get(at));
-        to_wake.push(member.cloned().ok_or_else(|| StoreError::corrupt("a member nobody asked for"))?);
+        let one = at.and_then(|at| waiting.get(at));
+        to_wake.push(one.cloned().ok_or_else(|| StoreError::corrupt("a member nobody asked for"))?);
     }
     Ok(to_wake)
 }

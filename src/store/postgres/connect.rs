@@ -11,8 +11,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgPoolOptions;
 use tokio::time::timeout;
 
-/// How long a call waits for a free connection, or for a new one.
-const ACQUIRE_MAX: Duration = Duration::from_secs(3);
+/// How long a call waits for a free connection, or for a new one: the better part of its patience is for the call itself.
+const ACQUIRE_MAX: Duration = Duration::from_secs(2);
 
 /// How long the lane waits for a new connection: shorter, since what it writes was waiting already.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -58,6 +58,13 @@ const LANE: &str = "
     set enable_hashjoin = off;
     set enable_mergejoin = off;
     set plan_cache_mode = force_generic_plan";
+
+/// A vacuum that waits for the table for longer than a second would end one of the server's own that is at work on it
+/// (`deadlock_timeout`). That it runs without pauses is the server's default for a vacuum that somebody asks for.
+const VACUUM: &str = "
+    set statement_timeout = 0;
+    set lock_timeout = '500ms';
+    set vacuum_cost_delay = 0";
 
 /// The pool, with one connection made.
 pub(super) async fn pool(options: PgConnectOptions, connections: u32) -> Result<PgPool, sqlx::Error> {
@@ -109,6 +116,17 @@ pub(super) async fn lane(options: &PgConnectOptions) -> Result<PgConnection, sql
         let mut connection = options.connect().await?;
         prepare(&mut connection).await?;
         sqlx::raw_sql(LANE).execute(&mut connection).await?;
+        Ok(connection)
+    };
+    timeout(CONNECT_MAX, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// A connection for vacuuming: it takes as long as it takes, but waits for nobody for long.
+pub(super) async fn vacuum(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connect = async {
+        let mut connection = options.connect().await?;
+        prepare(&mut connection).await?;
+        sqlx::raw_sql(VACUUM).execute(&mut connection).await?;
         Ok(connection)
     };
     timeout(CONNECT_MAX, connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))

@@ -2,11 +2,12 @@
 //! them taken; forgotten after a day.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use sqlx::PgConnection;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
@@ -29,13 +30,18 @@ pub(super) const LOOK_UP: &str = "
     from idempotency_keys where digest = any ($1)";
 
 /// What became of the requests that had these keys first. Writes come and go with a number of the caller's.
-pub(super) async fn look_up(lane: &mut Lane, asked: &[(usize, &Write)]) -> Result<Vec<(usize, Refused)>, StoreError> {
+pub(super) async fn look_up(
+    lane: &mut Lane,
+    asked: &[(usize, &Write)],
+    deadline: Instant,
+) -> Result<Vec<(usize, Refused)>, StoreError> {
     let keys =
         asked.iter().filter_map(|(at, write)| write.idempotency.as_ref().map(|key| (&key.digest[..], (*at, key))));
     let keys: HashMap<&[u8], _> = keys.collect();
     let digests: Vec<&[u8]> = keys.keys().copied().collect();
     let query = sqlx::query(LOOK_UP).bind(&digests).fetch_all(lane.connection().await?);
-    let rows = match timeout(LOOK_MAX, query).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
+    let until = deadline.min(Instant::now() + LOOK_MAX);
+    let rows = match timeout_at(until.into(), query).await.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
         Ok(rows) => rows,
         Err(error) => {
             lane.disconnect();

@@ -170,6 +170,8 @@ impl Lane {
             Ok(Settled::Out) => Err(Failure::Passing(StoreError::Unavailable(lost.into()))),
             Err(_) => {
                 self.disconnect();
+                // Those who waited behind this flush are not to wait for the same again.
+                self.pause_until = Some(Instant::now() + PAUSE_MAX);
                 Err(Failure::Store(StoreError::Unresolved(lost.into())))
             }
         }

@@ -22,6 +22,8 @@ use crate::store::options::Options;
 use crate::store::options::PostgresUrl;
 use crate::store::postgres::connect;
 use crate::store::postgres::database::Postgres;
+use crate::store::postgres::debt::Debt;
+use crate::store::postgres::health::Health;
 use crate::store::postgres::lane::Lane;
 use crate::store::postgres::news::Herald;
 
@@ -50,7 +52,8 @@ impl Postgres {
         let herald = Herald::new(connect::herald(connect_options));
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
         let directory = Mutex::new(Some(directory));
-        Ok(Self { lanes, pool, herald, partitions_max, idempotency_ms, directory })
+        let (number, debt, health) = (fastrand::i64(..), Debt::default(), Health::new());
+        Ok(Self { lanes, pool, health, herald, number, debt, partitions_max, idempotency_ms, directory })
     }
 }
 

@@ -20,6 +20,15 @@ const SLICE_ROWS: i64 = 256;
 /// Rows of partitions deleted in one slice at most: they are small.
 const PARTITION_ROWS: i64 = 1000;
 
+/// What a slice did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purged {
+    /// Bytes of payload deleted.
+    pub(super) bytes: u64,
+    /// Whether there is more to delete.
+    pub(super) more: bool,
+}
+
 pub(super) async fn advance_start(
     connection: &mut PgConnection,
     partition: PartitionId,
@@ -46,12 +55,11 @@ pub(super) const BELOW_START: &str = "
 pub(super) const DELETE_UP_TO: &str =
     "delete from batches where topic_id = $1 and partition = $2 and base_offset <= $3";
 
-/// True if more is left.
 pub(super) async fn below_log_start(
     connection: &mut PgConnection,
     partition: PartitionId,
     bytes_max: u64,
-) -> Result<bool, StoreError> {
+) -> Result<Purged, StoreError> {
     let rows = sqlx::query(BELOW_START)
         .bind(partition.topic.0)
         .bind(integer(partition.partition))
@@ -59,7 +67,7 @@ pub(super) async fn below_log_start(
         .fetch_all(&mut *connection)
         .await
         .map_err(read_error)?;
-    let (slice, more) = slice(&rows, bytes_max)?;
+    let (slice, purged) = slice(&rows, bytes_max)?;
     if let Some(last) = slice.last() {
         sqlx::query(DELETE_UP_TO)
             .bind(partition.topic.0)
@@ -69,7 +77,7 @@ pub(super) async fn below_log_start(
             .await
             .map_err(write_error)?;
     }
-    Ok(more)
+    Ok(purged)
 }
 
 pub(super) const DELETED_TOPIC: &str = "select id from topics where deleted_at is not null order by id limit 1";
@@ -90,11 +98,11 @@ pub(super) const DELETE_LEFT_BEHIND: &str = "
         where topic_id = $1 order by topic_id, partition, base_offset limit $2)";
 
 /// First the rows of partitions, so that nothing can be added; then batches; then what groups have of the topic; then the
-/// topic. True if more is left.
-pub(super) async fn deleted_topics(connection: &mut PgConnection, bytes_max: u64) -> Result<bool, StoreError> {
+/// topic.
+pub(super) async fn deleted_topics(connection: &mut PgConnection, bytes_max: u64) -> Result<Purged, StoreError> {
     let topic: Option<i64> =
         sqlx::query_scalar(DELETED_TOPIC).fetch_optional(&mut *connection).await.map_err(read_error)?;
-    let Some(topic) = topic else { return Ok(false) };
+    let Some(topic) = topic else { return Ok(Purged { bytes: 0, more: false }) };
     let closed = sqlx::query(CLOSE_PARTITIONS)
         .bind(topic)
         .bind(PARTITION_ROWS)
@@ -102,11 +110,11 @@ pub(super) async fn deleted_topics(connection: &mut PgConnection, bytes_max: u64
         .await
         .map_err(write_error)?;
     if closed.rows_affected() > 0 {
-        return Ok(true);
+        return Ok(Purged { bytes: 0, more: true });
     }
     let rows =
         sqlx::query(LEFT_BEHIND).bind(topic).bind(SLICE_ROWS).fetch_all(&mut *connection).await.map_err(read_error)?;
-    let (slice, _) = slice(&rows, bytes_max)?;
+    let (slice, purged) = slice(&rows, bytes_max)?;
     if !slice.is_empty() {
         sqlx::query(DELETE_LEFT_BEHIND)
             .bind(topic)
@@ -114,7 +122,7 @@ pub(super) async fn deleted_topics(connection: &mut PgConnection, bytes_max: u64
             .execute(connection)
             .await
             .map_err(write_error)?;
-        return Ok(true);
+        return Ok(Purged { more: true, ..purged });
     }
     if !forget_topic(connection, topic, SLICE_ROWS).await? {
         // A group that still takes it in has locked the row, and has added to itself what the next turn finds.
@@ -126,18 +134,17 @@ pub(super) async fn deleted_topics(connection: &mut PgConnection, bytes_max: u64
         sqlx::query(sql).bind(topic).execute(&mut *transaction).await.map_err(read_error)?;
         transaction.commit().await.map_err(write_error)?;
     }
-    Ok(true)
+    Ok(Purged { bytes: 0, more: true })
 }
 
-/// As many of `rows` (their second column is a size) as make up `bytes_max`, but at least one; and whether there may be
-/// more.
-fn slice(rows: &[PgRow], bytes_max: u64) -> Result<(&[PgRow], bool), StoreError> {
+/// As many of `rows` (their second column is a size) as make up `bytes_max`, but at least one.
+fn slice(rows: &[PgRow], bytes_max: u64) -> Result<(&[PgRow], Purged), StoreError> {
     let mut bytes = 0;
     for (i, row) in rows.iter().enumerate() {
         bytes += number(row, 1)?;
         if bytes >= bytes_max {
-            return Ok((&rows[..=i], true));
+            return Ok((&rows[..=i], Purged { bytes, more: true }));
         }
     }
-    Ok((rows, rows.len() == SLICE_ROWS.unsigned_abs() as usize))
+    Ok((rows, Purged { bytes, more: rows.len() == SLICE_ROWS.unsigned_abs() as usize }))
 }

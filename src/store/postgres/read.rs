@@ -12,6 +12,7 @@ use crate::model::topic::LogBounds;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Retention;
 use crate::model::topic::TopicId;
+use crate::store::contract::Stocked;
 use crate::store::error::StoreError;
 use crate::store::postgres::error::read_error;
 use crate::store::postgres::values::bigint;
@@ -238,16 +239,19 @@ async fn first_kept(
 }
 
 pub(super) const PARTITIONS: &str = "
-    select p.topic_id, p.partition from partitions p
-    where (p.topic_id, p.partition) > ($1, $2) and exists (
-        select 1 from batches b where b.topic_id = p.topic_id and b.partition = p.partition)
+    select p.topic_id, p.partition, first.end_offset <= p.log_start_offset
+    from partitions p
+    cross join lateral (
+        select b.base_offset + b.record_count as end_offset from batches b
+        where b.topic_id = p.topic_id and b.partition = p.partition order by b.base_offset limit 1) first
+    where (p.topic_id, p.partition) > ($1, $2)
     order by p.topic_id, p.partition limit $3";
 
 pub(super) async fn partitions_with_batches(
     connection: &mut PgConnection,
     after: Option<PartitionId>,
     limit_to: usize,
-) -> Result<Vec<PartitionId>, StoreError> {
+) -> Result<Vec<Stocked>, StoreError> {
     let (topic, partition) = after.map_or((-1, -1), |after| (after.topic.0, integer(after.partition)));
     let rows = sqlx::query(PARTITIONS)
         .bind(topic)
@@ -259,7 +263,8 @@ pub(super) async fn partitions_with_batches(
     rows.iter()
         .map(|row| {
             let topic = TopicId(row.try_get(0).map_err(StoreError::corrupt)?);
-            Ok(PartitionId { topic, partition: small_number(row, 1)? })
+            let id = PartitionId { topic, partition: small_number(row, 1)? };
+            Ok(Stocked { id, has_dropped: row.try_get(2).map_err(StoreError::corrupt)? })
         })
         .collect()
 }

@@ -6,6 +6,7 @@ mod nodes;
 mod place;
 mod proxy;
 mod start;
+mod sweep;
 
 use std::pin::Pin;
 use std::sync::Arc;

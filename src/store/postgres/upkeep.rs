@@ -1,11 +1,11 @@
-//! What the store does by itself: it forgets the lanes of nodes that are long gone.
+//! What the store does by itself beside vacuuming: it forgets the lanes of nodes that are long gone.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::store::contract::LogStore;
 use crate::store::error::StoreError;
-use crate::store::postgres::bounds::writing;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::error::write_error;
 
@@ -33,8 +33,11 @@ impl Postgres {
     }
 
     async fn forget_lanes(&self) -> Result<(), StoreError> {
-        let mut connection = self.connection().await?;
+        if self.sweep_turn().await?.is_none() {
+            return Ok(()); // another node does
+        }
+        let (mut connection, patience) = self.connection().await?;
         let forget = sqlx::query("delete from lanes where touched_at < tidegate_now() - $1").bind(LANE_KEPT_MS);
-        writing(async { forget.execute(&mut *connection).await.map(drop).map_err(write_error) }).await
+        patience.writing(async { forget.execute(&mut *connection).await.map(drop).map_err(write_error) }).await
     }
 }

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
 use crate::model::name::GroupName;
-use crate::model::name::MemberName;
 use crate::model::name::TopicName;
+use crate::model::time;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
 use crate::model::topic::PartitionId;
@@ -34,11 +34,13 @@ use crate::model::topic::TopicId;
 use crate::store::cluster_contract::ChangedTopics;
 use crate::store::cluster_contract::ClusterStore;
 use crate::store::cluster_contract::News;
+use crate::store::cluster_contract::Waiting;
 use crate::store::contract::Configuration;
 use crate::store::contract::Creation;
 use crate::store::contract::Flushed;
 use crate::store::contract::LogStore;
 use crate::store::contract::SeekResult;
+use crate::store::contract::Stocked;
 use crate::store::contract::Store;
 use crate::store::contract::TopicStore;
 use crate::store::contract::Upkeep;
@@ -134,6 +136,10 @@ impl LogStore for Sqlite {
         self.settle(writer, 0, done).await
     }
 
+    async fn sweep_turn(&self) -> Result<Option<Millis>, StoreError> {
+        Ok(Some(time::now()))
+    }
+
     async fn expired_until(
         &self,
         partition: PartitionId,
@@ -147,7 +153,7 @@ impl LogStore for Sqlite {
         &self,
         after: Option<PartitionId>,
         limit: usize,
-    ) -> Result<Vec<PartitionId>, StoreError> {
+    ) -> Result<Vec<Stocked>, StoreError> {
         read::partitions_with_batches(&mut *self.reader().await?, after, limit).await
     }
 
@@ -271,7 +277,7 @@ impl ClusterStore for Sqlite {
         Ok(ChangedTopics { names: Vec::new(), version })
     }
 
-    async fn members_to_wake(&self, _: &[(GroupName, MemberName)]) -> Result<Vec<(GroupName, MemberName)>, StoreError> {
+    async fn members_to_wake(&self, _: &[Waiting]) -> Result<Vec<Waiting>, StoreError> {
         Ok(Vec::new())
     }
 }

@@ -12,6 +12,7 @@ use crate::model::topic::LogBounds;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Retention;
 use crate::model::topic::TopicId;
+use crate::store::contract::Stocked;
 use crate::store::error::StoreError;
 use crate::store::sqlite::writer::integer;
 use crate::store::sqlite::writer::number;
@@ -267,13 +268,18 @@ pub(super) const PARTITIONS: &str = "
              where topic_id > place.topic_id
              order by topic_id, partition, base_offset limit 1))
         limit ?3)
-    select topic_id, partition from place";
+    select topic_id, partition, coalesce(
+        (select b.base_offset + b.record_count from batches b
+         where b.topic_id = place.topic_id and b.partition = place.partition order by b.base_offset limit 1)
+        <= (select s.log_start_offset from log_starts s
+            where s.topic_id = place.topic_id and s.partition = place.partition), false)
+    from place";
 
 pub(super) async fn partitions_with_batches(
     connection: &mut SqliteConnection,
     after: Option<PartitionId>,
     limit: usize,
-) -> Result<Vec<PartitionId>, StoreError> {
+) -> Result<Vec<Stocked>, StoreError> {
     let (topic, partition) = after.map_or((-1, -1), |after| (after.topic.0, i64::from(after.partition)));
     let rows = sqlx::query(PARTITIONS)
         .bind(topic)
@@ -285,7 +291,8 @@ pub(super) async fn partitions_with_batches(
     rows.iter()
         .map(|row| {
             let topic = TopicId(row.try_get(0).map_err(StoreError::corrupt)?);
-            Ok(PartitionId { topic, partition: partition_number(row, 1)? })
+            let id = PartitionId { topic, partition: partition_number(row, 1)? };
+            Ok(Stocked { id, has_dropped: row.try_get(2).map_err(StoreError::corrupt)? })
         })
         .collect()
 }

@@ -181,6 +181,11 @@ impl Gateway {
         copy(from, &self.data_dir());
     }
 
+    /// Does something in its PostgreSQL database behind its back.
+    pub(crate) async fn sql(&self, sql: &str) {
+        self.database.as_ref().expect("SQLite is one process's own").sql(sql).await;
+    }
+
     /// A client of its own, to be handed to a task.
     pub(crate) fn client(&self) -> Client {
         self.client.clone()

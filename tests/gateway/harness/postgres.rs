@@ -54,6 +54,11 @@ impl Database {
         Self { server, name }
     }
 
+    /// Does something in it.
+    pub(crate) async fn sql(&self, sql: &str) {
+        soon("the database does as it is told", execute(&self.url(), sql)).await;
+    }
+
     /// What `--database-url` says.
     pub(crate) fn url(&self) -> String {
         let (server, query) = self.server.split_once('?').unwrap_or((&self.server, ""));
@@ -129,6 +134,21 @@ impl Server {
     /// Ends it at once, without a word to its clients and without writing anything.
     pub(crate) fn crash(&mut self) {
         self.tell("crash");
+    }
+
+    /// Ends all its processes with kill -9.
+    pub(crate) fn kill9(&mut self) {
+        self.tell("kill");
+    }
+
+    /// Stops all its processes where they are: its connections stay open, and nothing is said on them.
+    pub(crate) fn pause(&mut self) {
+        self.tell("pause");
+    }
+
+    /// Lets them go on.
+    pub(crate) fn resume(&mut self) {
+        self.tell("resume");
     }
 
     /// Starts it again where it was; it answers when this returns.

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::broker::error::Error;
 use crate::broker::groups::poll::GroupPoll;
 use crate::broker::groups::poll::Polled;
 use crate::broker::groups::session::Session;
@@ -120,8 +121,20 @@ async fn poll(
         limit: body.limit(&api.limits)?,
         wait: body.wait(&api.limits)?,
     };
-    let polled = api.broker.poll_group(poll, api.draining.cancelled()).await?;
-    Ok(answer(format, &polled))
+    let commits = poll.commit && poll.cursor.is_some();
+    match api.broker.poll_group(poll, api.draining.cancelled()).await {
+        Ok(polled) => Ok(answer(format, &polled)),
+        Err(error) if commits && may_be_after_commit(&error) => Err(Problem::from(error).partly_done()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A poll commits first and reads then: what refuses the reading does not mean that nothing was committed.
+fn may_be_after_commit(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseUnavailable | Error::Overloaded | Error::OffsetExpired { .. } | Error::OffsetOutOfRange(_)
+    )
 }
 
 fn answer(format: Format, polled: &Polled) -> Response {

@@ -261,7 +261,7 @@ async fn a_paused_node_stands_in_the_way_for_five_seconds_at_most() {
     let other = second(&place, &options).await;
     let name = "g".parse().expect("a name");
     let group = one.create_group(&name).await.expect("made");
-    let mut paused = one.connection().await.expect("there is one");
+    let (mut paused, _) = one.connection().await.expect("there is one");
     let lock = "begin; select 1 from groups for update; select 1 from topic_totals for update";
     sqlx::raw_sql(lock).execute(&mut *paused).await.expect("locked");
     let begun = Instant::now();

@@ -104,7 +104,7 @@ async fn each_session_has_the_settings_that_it_needs() {
     // Turned off under its feet.
     execute(&mut connection, format!("alter database {} set synchronous_commit = off", place.name)).await;
     let mut lane = store.lanes[0].lock().await;
-    let mut pooled = store.connection().await.expect("there is one");
+    let (mut pooled, _) = store.connection().await.expect("there is one");
     for connection in [lane.connection().await.expect("there is one"), &mut *pooled] {
         let expected = [
             ("default_transaction_isolation", "read committed"),
@@ -119,8 +119,8 @@ async fn each_session_has_the_settings_that_it_needs() {
             assert_eq!(setting(connection, name).await, expected, "{name}");
         }
     }
-    let new = store.connection().await.expect("a new one").detach();
-    assert_eq!(setting(&mut { new }, "synchronous_commit").await, "on", "also on a new connection");
+    let (new, _) = store.connection().await.expect("a new one");
+    assert_eq!(setting(&mut new.detach(), "synchronous_commit").await, "on", "also on a new connection");
 }
 
 #[tokio::test]
