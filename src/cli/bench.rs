@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use crate::cli::away::delete_topic;
 use crate::cli::bench::load::Latencies;
 use crate::cli::bench::process::Scratch;
 use crate::cli::bench::process::Started;
@@ -87,7 +88,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
     };
     let Bench { topic, rows, .. } = bench;
     if started.is_none() {
-        client.delete(&format!("/v1/topics/{topic}")).await.ok();
+        delete_topic(&mut client, &topic).await;
     }
     measured?;
     let place = match &started {
@@ -142,7 +143,7 @@ impl Bench<'_> {
         self.row("one reader of all there is, as NDJSON", format!("{:.0} MB/s", speed / 1e6), None);
 
         let subscribers = self.options.subscribers;
-        let work = fanout::measure(self.client.clone(), &path, subscribers, step);
+        let work = Box::pin(fanout::measure(self.client.clone(), &path, subscribers, step));
         let fanned = self.step("event streams", work).await?;
         let speed = format!("{:.0} events/s", fanned.rate());
         self.row(&format!("{subscribers} event streams, {} records/s", fanout::RATE), speed, Some(&fanned));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use crate::cli::away::delete_topic;
 use crate::cli::client::Client;
 use crate::cli::client::Gateway;
 use crate::cli::exit::Interrupted;
@@ -63,14 +64,15 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
         let topic = format!("tidegate-doctor-{:016x}", fastrand::u64(..));
         let mut progress = Progress::new();
         let outcome = tokio::select! {
-            findings = proxy::inspect(&mut client, url, &topic, options.silence, &mut progress) => Some(findings),
+            seen = proxy::inspect(&mut client, url, &topic, options.silence, &mut progress) => Some(seen),
             () = &mut stop => None,
         };
         drop(progress);
-        // Whatever came of it; where the topic was not made there is nothing to delete.
-        client.delete(&format!("/v1/topics/{topic}")).await.ok();
-        let Some(findings) = outcome else { return Err(Interrupted.into()) };
-        for finding in findings {
+        if outcome.as_ref().is_none_or(|seen| seen.has_topic) {
+            delete_topic(&mut client, &topic).await;
+        }
+        let Some(seen) = outcome else { return Err(Interrupted.into()) };
+        for finding in seen.findings {
             told.tell(finding)?;
         }
     }

@@ -1,6 +1,7 @@
 //! What the binary does beside serving: small commands of its own, and thin clients of the HTTP API for people at a
 //! terminal ([`topics`], [`produce`], [`consume`], [`groups`]).
 
+pub mod away;
 pub mod backup;
 pub mod bench;
 pub mod client;

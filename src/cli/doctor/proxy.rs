@@ -38,23 +38,30 @@ const CLOCKS_APART_MS: u64 = 2_000;
 
 const UNBUFFERED: &str = "turn off buffering of answers there (nginx: proxy_buffering off; see deploy/nginx.conf)";
 
-/// What was found; the topic, if it was made, is left to the caller.
+/// What was found.
+pub(super) struct Seen {
+    pub(super) findings: Vec<Finding>,
+    /// The topic may have been made; it is left to the caller.
+    pub(super) has_topic: bool,
+}
+
+/// Tries all of it.
 pub(super) async fn inspect(
     client: &mut Client,
     url: &ServerUrl,
     topic: &str,
     silence: Duration,
     progress: &mut Progress,
-) -> Vec<Finding> {
+) -> Seen {
     let doctor = Doctor { url: url.to_string(), topic: topic.to_owned() };
     let mut findings = Vec::new();
     progress.show(|| format!("asking {url}"));
+    if let Err(error) = doctor.make_topic(client).await {
+        return Seen { findings: vec![doctor.refused(&error)], has_topic: false };
+    }
     match doctor.reach(client).await {
-        Ok(found) => findings.extend(found),
-        Err(error) => {
-            findings.push(doctor.refused(&error));
-            return findings;
-        }
+        Ok(found) => findings.push(found),
+        Err(error) => return Seen { findings: vec![doctor.refused(&error)], has_topic: true },
     }
     progress.show(|| format!("events through {url}"));
     findings.push(doctor.events(client).await.unwrap_or_else(|error| doctor.fail(format!("events: {error}"))));
@@ -72,7 +79,7 @@ pub(super) async fn inspect(
         tokio::select! {
             found = &mut quiet => {
                 findings.extend(found);
-                return findings;
+                return Seen { findings, has_topic: true };
             }
             _ = looks.tick() => {
                 let (past, all) = (begun.elapsed().as_secs(), silence.as_secs());
@@ -93,10 +100,14 @@ struct Receipt {
 }
 
 impl Doctor {
-    /// Makes the topic, and compares clocks.
-    async fn reach(&self, client: &mut Client) -> Result<Vec<Finding>, CallError> {
+    async fn make_topic(&self, client: &mut Client) -> Result<(), CallError> {
+        let settings = json!({ "partition_count": 1, "retention_ms": 600_000 });
+        client.put(&format!("/v1/topics/{}", self.topic), &settings).await.map(drop)
+    }
+
+    /// Writes a record, and compares clocks.
+    async fn reach(&self, client: &mut Client) -> Result<Finding, CallError> {
         let path = format!("/v1/topics/{}", self.topic);
-        client.put(&path, &json!({ "partition_count": 1, "retention_ms": 600_000 })).await?;
         let begun = Instant::now();
         let before = now();
         let receipt = client.post(&format!("{path}/values"), &0).await?;
@@ -105,12 +116,12 @@ impl Doctor {
         let there = before + u64::try_from(took.as_millis() / 2).unwrap_or(u64::MAX);
         let apart = timestamp.abs_diff(there);
         let text = format!("{}: written in {}", self.url, ms(took));
-        Ok(vec![if apart > CLOCKS_APART_MS {
+        Ok(if apart > CLOCKS_APART_MS {
             let advice = "have both machines keep time by NTP";
             Finding::warn("proxy", format!("{text}; the gateway's clock is {apart} ms from this one's: {advice}"))
         } else {
             Finding::ok("proxy", text)
-        }])
+        })
     }
 
     fn refused(&self, error: &CallError) -> Finding {
@@ -188,7 +199,7 @@ impl Doctor {
             .accept("application/x-ndjson")
             .header("content-type", "application/x-ndjson");
         let line = Bytes::from_static(b"{\"value\":0}\n");
-        // It takes one before anybody asks for it.
+        // It takes one before anybody asks for it, and not the next before that.
         body.send_data(line.clone()).await.ok();
         let advice = "turn off buffering of requests there (nginx: proxy_request_buffering off)";
         let held_back = || {
@@ -199,14 +210,14 @@ impl Doctor {
         let mut answer = answer?.accepted().await?;
         let mut longest = Duration::ZERO;
         let mut begun = Instant::now();
-        for _ in 0..TIMES {
+        for n in 1..=TIMES {
             match timeout(HELD_BACK, answer.line()).await {
                 Ok(line) => line?.ok_or_else(|| answer.broken_off()).map(drop)?,
                 Err(_) => return Ok(held_back()),
             }
             longest = longest.max(begun.elapsed());
             begun = Instant::now();
-            if body.send_data(line.clone()).await.is_err() {
+            if n < TIMES && body.send_data(line.clone()).await.is_err() {
                 return Err(answer.broken_off());
             }
         }
