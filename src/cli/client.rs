@@ -87,6 +87,9 @@ impl fmt::Debug for Gateway {
     }
 }
 
+/// A connection for one call.
+pub struct Line(SendRequest<RequestBody>);
+
 /// A connection to a gateway. A clone is a client with a connection of its own.
 pub struct Client {
     dialer: Dialer,
@@ -154,7 +157,23 @@ impl Client {
     /// # Errors
     /// [`CallError::Unreachable`].
     pub async fn open(&self, call: Call) -> Result<Answer, CallError> {
-        let mut connection = self.dialer.connect().await?;
+        let line = self.connect().await?;
+        self.open_on(line, call).await
+    }
+
+    /// A connection of its own, over which nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`].
+    pub async fn connect(&self) -> Result<Line, CallError> {
+        self.dialer.connect().await.map(Line)
+    }
+
+    /// As [`Client::open`], over a connection that is there.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`].
+    pub async fn open_on(&self, Line(mut connection): Line, call: Call) -> Result<Answer, CallError> {
         self.send(&mut connection, call).await
     }
 

@@ -1,13 +1,12 @@
 //! `tidegate produce`: lines of standard input, or one file, as records. What was acknowledged is told to the line.
 
-mod file;
+pub mod file;
 pub mod lines;
 mod stream;
 
-use std::path::PathBuf;
-
 use crate::cli::client::Client;
 use crate::cli::client::Gateway;
+use crate::cli::produce::file::FileValue;
 use crate::cli::produce::lines::Encoding;
 use crate::model::name::TopicName;
 
@@ -31,19 +30,6 @@ pub enum Source {
     Lines(Encoding),
     /// One file, which is one value.
     File(FileValue),
-}
-
-/// A value that is a file.
-#[derive(Debug, Clone)]
-pub struct FileValue {
-    /// The file.
-    pub path: PathBuf,
-    /// What it is, by its media type; the gateway looks at it if nothing is said.
-    pub content_type: Option<&'static str>,
-    /// The record's key.
-    pub key: Option<String>,
-    /// The record's partition.
-    pub partition: Option<u32>,
 }
 
 /// Writes until the source ends, or `stop` does; waits until what was sent is acknowledged.

@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::value_parser;
 
 use crate::cli::produce;
+use crate::cli::produce::file;
 use crate::cli::produce::lines;
 use crate::config::client::EXIT_STATUS;
 use crate::config::client::Server;
@@ -66,11 +67,11 @@ impl Produce {
     /// # Errors
     /// A sentence, where flags contradict each other.
     pub(super) fn into_options(self) -> Result<produce::Options, &'static str> {
-        let Self { server, topic, format, record_key: key, key_separator, partition, file, receipts } = self;
+        let Self { server, topic, format, record_key: key, key_separator, partition, file: path, receipts } = self;
         if format == Some(Format::Record) && (key.is_some() || key_separator.is_some() || partition.is_some()) {
             return Err("with --format record the key and the partition stand in the record");
         }
-        let source = match file {
+        let source = match path {
             Some(path) => {
                 let content_type = match format {
                     None => None,
@@ -79,7 +80,7 @@ impl Produce {
                     Some(Format::Bytes) => Some("application/octet-stream"),
                     Some(Format::Record) => return Err("a --file is one value: text, json or bytes"),
                 };
-                produce::Source::File(produce::FileValue { path, content_type, key, partition })
+                produce::Source::File(file::FileValue { path, content_type, key, partition })
             }
             None => {
                 let shape = match format {

@@ -197,7 +197,10 @@ async fn receipts_that_nobody_reads_do_not_keep_records_from_being_written(backe
 }
 
 async fn nothing_is_sent_of_nothing(backend: Backend) {
-    let gateway = Gateway::start(backend).await;
+    let mut gateway = Gateway::start(backend).await;
     assert_eq!(run_with(gateway.address(), &["produce", "orders"], "").await.printed(), "");
     gateway.get("/v1/topics/orders").send().await.problem(404, "unknown_topic");
+    gateway.stop().await;
+    let nobody = run_with(gateway.address(), &["produce", "orders"], "1\n").await;
+    assert!(nobody.refused(1).contains("nothing is written, and nothing was sent"), "{nobody:?}");
 }

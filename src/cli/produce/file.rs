@@ -1,6 +1,7 @@
 //! A file as one record, written once however often it has to be sent.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use percent_encoding::NON_ALPHANUMERIC;
@@ -10,8 +11,20 @@ use crate::cli::client::Call;
 use crate::cli::client::Client;
 use crate::cli::output::print_as_it_is;
 use crate::cli::patience::Patience;
-use crate::cli::produce::FileValue;
 use crate::model::name::TopicName;
+
+/// A value that is a file.
+#[derive(Debug, Clone)]
+pub struct FileValue {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is, by its media type; the gateway looks at it if nothing is said.
+    pub content_type: Option<&'static str>,
+    /// The record's key.
+    pub key: Option<String>,
+    /// The record's partition.
+    pub partition: Option<u32>,
+}
 
 /// Sends the file. An `Idempotency-Key` makes it safe to try again.
 pub(super) async fn run(

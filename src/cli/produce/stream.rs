@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::cli::client::Call;
 use crate::cli::client::Client;
+use crate::cli::client::Line;
 use crate::cli::exit::Interrupted;
 use crate::cli::output::Lines;
 use crate::cli::output::Output;
@@ -114,12 +115,13 @@ pub(super) async fn run(
             Some(first) => first.map_err(|bad| anyhow::anyhow!("{bad}; nothing is written"))?,
         },
     };
+    let line = client.connect().await.context("nothing is written, and nothing was sent")?;
     let tally = Tally::default();
     let (body, sent) = Channel::<Bytes, Infallible>::new(1);
     let call = Call::post_stream(format!("/v1/topics/{topic}/records"), sent.boxed())
         .accept("application/x-ndjson")
         .header("content-type", "application/x-ndjson");
-    let mut receiving = pin!(receive(client, call, receipts, &tally));
+    let mut receiving = pin!(receive(client, line, call, receipts, &tally));
     let mut sending = pin!(send(first, &mut chunks, body, stop, &tally));
     let (ending, answered) = tokio::select! {
         answered = &mut receiving => (Ending::Closed, Some(answered)),
@@ -168,8 +170,8 @@ struct LastLine<'a> {
     problem: Option<&'a RawValue>,
 }
 
-async fn receive(client: &Client, call: Call, receipts: bool, tally: &Tally) -> anyhow::Result<Answered> {
-    let mut answer = client.open(call).await?.accepted().await?;
+async fn receive(client: &Client, line: Line, call: Call, receipts: bool, tally: &Tally) -> anyhow::Result<Answered> {
+    let mut answer = client.open_on(line, call).await?.accepted().await?;
     let mut output = if receipts { Some(Output::open().context("standard output")?) } else { None };
     let mut progress = Progress::new();
     let begun = Instant::now();
