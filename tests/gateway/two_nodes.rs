@@ -309,7 +309,7 @@ async fn begins_at(topic: &Topic, offset: u64) {
 
 async fn whichever_node_is_paused_the_other_keeps_the_logs_short(backend: Backend) {
     let (a, b) = two_nodes(backend).await;
-    let newest = json!({ "partition_count": 1, "retention_bytes": 0 });
+    let newest = json!({ "partition_count": 1, "retention_bytes": 1 });
     a.put("/v1/topics/orders").json(&newest).send().await.is(201);
     for (round, [paused, at_work]) in (0..).zip([[&a, &b], [&b, &a]]) {
         // With all its connections to the database.
@@ -338,7 +338,7 @@ async fn age_is_told_by_the_clock_of_the_database(backend: Backend) {
     let young = Topic::named(&b, "young");
     young.count(0, 0..1).await;
     // Topics are swept in the order of their making: once the other has been, so has the first.
-    let newest = json!({ "partition_count": 1, "retention_bytes": 0 });
+    let newest = json!({ "partition_count": 1, "retention_bytes": 1 });
     a.put("/v1/topics/swept").json(&newest).send().await.is(201);
     let swept = Topic::named(&b, "swept");
     swept.count(0, 0..1).await;

@@ -11,6 +11,9 @@ const DISK_FULL: &str = "53100";
 /// PostgreSQL's `data_corrupted` and `index_corrupted`.
 const CORRUPTED: [&str; 2] = ["XX001", "XX002"];
 
+/// PostgreSQL's `lock_not_available`: `lock_timeout` was over.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// An error of a call that wrote nothing.
 pub(super) fn read_error(error: sqlx::Error) -> StoreError {
     let text = error.to_string().into();
@@ -42,6 +45,11 @@ pub(super) fn is_definite(error: &sqlx::Error) -> bool {
         | sqlx::Error::InvalidArgument(_) => true,
         _ => false,
     }
+}
+
+/// Whether the statement waited in vain for a lock, and did nothing.
+pub(super) fn is_locked(error: &sqlx::Error) -> bool {
+    database_error(error).is_some_and(|error| error.code() == LOCK_NOT_AVAILABLE)
 }
 
 /// The error as PostgreSQL gave it.
