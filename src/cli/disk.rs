@@ -35,9 +35,10 @@ pub enum Kind {
 
 /// The directory, or the nearest one above it that exists.
 pub fn nearest(directory: &Path) -> PathBuf {
-    let above = directory.ancestors().find(|above| above.is_dir()).unwrap_or(directory);
     // A relative path ends in the empty one, which is where we are.
-    if above.as_os_str().is_empty() { PathBuf::from(".") } else { above.to_owned() }
+    let mut above =
+        directory.ancestors().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+    above.find(|above| above.is_dir()).unwrap_or(directory).to_owned()
 }
 
 /// What it lies on, free bytes for those who are not root, and all bytes.
