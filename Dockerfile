@@ -1,6 +1,8 @@
 # Build: docker build -t tidegate .
-# Run:   TIDEGATE_ADMIN_KEY=$(openssl rand -hex 32) docker run -p 8080:8080 -v tidegate:/data -e TIDEGATE_ADMIN_KEY tidegate
-#        It listens on all addresses of its container, and so does not start without a key.
+# Run, with nothing but the volume to write to, and a key, without which it does not start where others reach it:
+#   TIDEGATE_ADMIN_KEY=$(openssl rand -hex 32) docker run --read-only --tmpfs /tmp --cap-drop ALL \
+#     --security-opt no-new-privileges -e TIDEGATE_ADMIN_KEY -p 127.0.0.1:8080:8080 -v tidegate:/data tidegate \
+#     --allowed-host localhost
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -9,12 +11,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked && cp target/release/tidegate /tidegate
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin tidegate \
+RUN groupadd --system --gid 10001 tidegate \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /data --shell /usr/sbin/nologin tidegate \
     && install -d -o tidegate -g tidegate -m 0700 /data
 # Whose certificates are trusted: of the database's server, of an issuer that publishes keys.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /tidegate /usr/local/bin/tidegate
-USER tidegate
+# By number: what runs containers can see that it is not root.
+USER 10001:10001
 VOLUME /data
 ENV TIDEGATE_DATA_DIR=/data TIDEGATE_LISTEN=0.0.0.0:8080
 EXPOSE 8080

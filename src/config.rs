@@ -3,8 +3,11 @@
 
 mod callers;
 mod client;
+mod client_produce;
+mod client_topics;
 mod jwt;
 mod keys;
+mod machine;
 mod print;
 mod telemetry_flags;
 mod tls;
@@ -21,20 +24,31 @@ use clap::CommandFactory;
 use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
+use clap::ValueEnum;
 use clap::error::ErrorKind;
 use clap::value_parser;
 
 use crate::access;
 use crate::broker;
 use crate::cli;
+use crate::cli::backup;
+use crate::cli::bench;
 use crate::cli::client::Gateway;
 use crate::cli::consume;
+use crate::cli::doctor;
 use crate::cli::groups;
+use crate::cli::produce;
+use crate::cli::topics;
 use crate::config::callers::CallerFlags;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::client_produce::Produce;
+use crate::config::client_topics::Topics as TopicsCommand;
 use crate::config::jwt::Jwt;
 use crate::config::keys::Keys;
+use crate::config::machine::Backup;
+use crate::config::machine::Bench;
+use crate::config::machine::Doctor;
 use crate::config::telemetry_flags::Telemetry;
 use crate::config::tls::TlsFlags;
 use crate::http;
@@ -90,12 +104,24 @@ pub enum Invocation {
     Health(SocketAddr),
     /// Print the OpenAPI document.
     OpenApi,
+    /// See to the topics of the gateway there.
+    Topics(Gateway, topics::Action),
+    /// Write records.
+    Produce(Box<produce::Options>),
     /// See to the consumer groups of the gateway there.
     Groups(Gateway, groups::Action),
     /// See to API keys.
     Keys(Box<cli::keys::Command>),
     /// Print records.
     Consume(Box<consume::Options>),
+    /// Look whether the gateway has what it relies on.
+    Doctor(Box<doctor::Options>),
+    /// Measure.
+    Bench(Box<bench::Options>),
+    /// Copy the embedded database.
+    Backup(backup::Options),
+    /// Print what a shell needs to complete our command lines.
+    Completions(Shell),
 }
 
 /// Reads the command line and the environment. Ends the process with a sentence if they cannot be, and with the help if
@@ -128,6 +154,24 @@ impl TryFrom<Cli> for Invocation {
             None => Self::Serve(Box::new(cli.serve.try_into()?)),
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
+            Some(Command::Topics(flags)) => {
+                let (gateway, action) = flags.into_parts();
+                Self::Topics(gateway, action)
+            }
+            Some(Command::Produce(flags)) => {
+                let contradiction = |why| Cli::command().error(ErrorKind::ArgumentConflict, why);
+                Self::Produce(Box::new(flags.into_options().map_err(contradiction)?))
+            }
+            Some(Command::Doctor(mut flags)) => {
+                let postgres = database_url(flags.database_url.take())?;
+                Self::Doctor(Box::new(flags.into_options(postgres)))
+            }
+            Some(Command::Bench(flags)) => {
+                let nowhere = |why| Cli::command().error(ErrorKind::Io, format!("where is this program? {why}"));
+                Self::Bench(Box::new(flags.into_options().map_err(nowhere)?))
+            }
+            Some(Command::Backup(flags)) => Self::Backup(flags.into()),
+            Some(Command::Completions { shell }) => Self::Completions(shell),
             Some(Command::Groups(flags)) => {
                 let (gateway, action) = flags.into_parts();
                 Self::Groups(gateway, action)
@@ -187,12 +231,51 @@ enum Command {
     },
     /// Print the OpenAPI document of the HTTP API
     Openapi,
+    /// List, describe, create, configure, trim and delete topics
+    Topics(TopicsCommand),
+    /// Write records: lines of standard input, or a file
+    Produce(Box<Produce>),
     /// List, describe, reset and delete consumer groups
     Groups(Groups),
     /// Make, list and delete API keys
     Keys(Box<Keys>),
     /// Print records as lines, alone or as a member of a consumer group
     Consume(Box<Consume>),
+    /// Look whether the gateway has what it relies on: database, disk, limits, clock, and proxies before it
+    Doctor(Box<Doctor>),
+    /// Measure what a gateway does on this machine
+    Bench(Bench),
+    /// Copy the embedded database, also while the gateway runs
+    Backup(Backup),
+    /// Print a completion script for a shell, such as `tidegate completions bash > /etc/bash_completion.d/tidegate`
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
+
+/// A shell that can complete command lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// The script that has a shell complete our command lines.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let shell = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "tidegate", &mut script);
+    script
 }
 
 #[derive(Debug, Args)]

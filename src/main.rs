@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::process::exit;
 
+use rustix::fs::Mode;
 use tidegate::app;
 use tidegate::app::Unprotected;
 use tidegate::cli;
@@ -24,15 +25,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit status of a start that was refused, as for a command line that does not parse.
 const REFUSED: u8 = 2;
-/// Exit status of a process that ended at a second signal, with requests under way.
-const CUT_SHORT: i32 = 130;
 
 fn main() -> ExitCode {
+    // What is written is this user's alone, wherever it is written.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
         Invocation::PrintConfig(text) => cli::output::print(&text).map_err(Into::into),
         Invocation::Health(address) => cli::health(address),
         Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
+        Invocation::Completions(shell) => cli::output::print_as_it_is(&config::completions(shell)),
+        Invocation::Doctor(options) => client(async { cli::doctor::run(*options, told_to_stop()).await }),
+        Invocation::Bench(options) => client(async { cli::bench::run(*options, told_to_stop()).await }),
+        Invocation::Backup(options) => client(async { cli::backup::run(options, told_to_stop()).await }),
+        Invocation::Topics(gateway, action) => client(cli::topics::run(gateway, action)),
+        Invocation::Produce(options) => client(async { cli::produce::run(*options, told_to_stop()).await }),
         Invocation::Groups(gateway, action) => client(cli::groups::run(gateway, action)),
         Invocation::Keys(command) => client(cli::keys::run(*command)),
         Invocation::Consume(options) => client(async { cli::consume::run(*options, told_to_stop()).await }),
@@ -41,7 +48,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            ExitCode::FAILURE
+            ExitCode::from(cli::exit::status(&error))
         }
     }
 }
@@ -92,7 +99,7 @@ fn told_to_stop() -> impl Future<Output = ()> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            exit(CUT_SHORT);
+            exit(cli::exit::INTERRUPTED.into()) // with requests under way;
         });
     }
 }

@@ -21,7 +21,7 @@ use crate::cli::page::Page;
 use crate::cli::patience::Patience;
 use crate::cli::problem::CallError;
 use crate::cli::reader::Reader;
-use crate::model::name::TopicName;
+use crate::cli::reader::Selection;
 
 /// Records in a page.
 const PAGE_RECORDS: u64 = 500;
@@ -50,13 +50,8 @@ pub struct Options {
 /// How to read.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// Alone, from a position; nothing is committed.
-    Topics {
-        /// The topics.
-        topics: Vec<TopicName>,
-        /// Where to begin.
-        from: Option<String>,
-    },
+    /// Alone; nothing is committed.
+    Alone(Selection),
     /// As a member of a group.
     Group(Box<Terms>),
 }
@@ -82,7 +77,7 @@ enum Interruption {
 /// If the gateway refuses, or standard output cannot be written. What was printed is committed all the same.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut feed = match options.source.clone() {
-        Source::Topics { topics, from } => Feed::Reader(Reader::new(&topics, from)),
+        Source::Alone(selection) => Feed::Reader(Reader::new(&selection)),
         Source::Group(terms) => Feed::Member(Box::new(Member::new(*terms))),
     };
     let mut client = Client::new(options.gateway.clone());

@@ -1,13 +1,12 @@
 //! `tidegate groups`: looking at consumer groups, resetting and deleting them.
 
-use std::str;
-
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::cli::client::Client;
 use crate::cli::client::Gateway;
 use crate::cli::output::print;
+use crate::cli::output::print_as_it_is;
 use crate::cli::output::table;
 use crate::cli::problem::CallError;
 use crate::model::name::GroupName;
@@ -85,7 +84,7 @@ pub async fn run(gateway: Gateway, action: Action) -> anyhow::Result<()> {
         }
         Action::Delete { group, force } => {
             let query = if force { "?force=true" } else { "" };
-            Ok(client.delete(&format!("/v1/groups/{group}{query}")).await?)
+            Ok(client.delete(&format!("/v1/groups/{group}{query}")).await.map(drop)?)
         }
     }
 }
@@ -125,11 +124,6 @@ async fn list(client: &mut Client, json: bool) -> anyhow::Result<()> {
         print(&table(["GROUP", "STATE", "MEMBERS", "STRATEGY"], &rows))?;
     }
     Ok(())
-}
-
-fn print_as_it_is(body: &[u8]) -> anyhow::Result<()> {
-    let text = str::from_utf8(body)?;
-    Ok(print(&format!("{}\n", text.trim_end()))?)
 }
 
 #[derive(Deserialize)]

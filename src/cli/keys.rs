@@ -120,7 +120,10 @@ async fn through_gateway(client: &mut Client, action: Action) -> anyhow::Result<
             let shown = all.iter().map(|key| client.read(key.as_bytes())).collect::<Result<Vec<_>, _>>()?;
             Ok(print(&keys_table(&shown))?)
         }
-        Action::Delete { id } => Ok(client.delete(&format!("/v1/keys/{id}")).await?),
+        Action::Delete { id } => {
+            client.delete(&format!("/v1/keys/{id}")).await?;
+            Ok(())
+        }
     }
 }
 

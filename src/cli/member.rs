@@ -188,7 +188,7 @@ impl Member {
         let Some(run) = self.run.take() else {
             // A poll that was dropped may have joined. A made name is ours alone; one that was given may be another's.
             let ours = self.joined.is_some() && self.terms.member.is_none();
-            return if ours { client.delete(&self.path).await.or_else(is_gone) } else { Ok(()) };
+            return if ours { client.delete(&self.path).await.map(drop).or_else(is_gone) } else { Ok(()) };
         };
         let commit = match std::mem::replace(&mut self.uncommitted, Uncommitted::Nothing) {
             Uncommitted::Nothing => None,
@@ -199,7 +199,7 @@ impl Member {
             Some(commit) => client.post(&format!("{}/offsets", self.path), &commit).await.map(drop),
             None => Ok(()),
         };
-        let left = client.delete(&format!("{}?epoch={}", self.path, run.epoch)).await.or_else(is_gone);
+        let left = client.delete(&format!("{}?epoch={}", self.path, run.epoch)).await.map(drop).or_else(is_gone);
         // A poll that was dropped may have committed the whole page before.
         committed.or_else(|error| if has_code(&error, &["offset_regression"]) { Ok(()) } else { Err(error) }).and(left)
     }

@@ -1,8 +1,14 @@
 //! What the binary does beside serving: small commands of its own, and thin clients of the HTTP API for people at a
-//! terminal ([`groups`], [`consume`], [`keys`]).
+//! terminal ([`topics`], [`produce`], [`consume`], [`groups`], [`keys`]).
 
+pub mod away;
+pub mod backup;
+pub mod bench;
 pub mod client;
 pub mod consume;
+pub mod disk;
+pub mod doctor;
+pub mod exit;
 pub mod groups;
 pub mod keys;
 pub mod member;
@@ -10,7 +16,10 @@ pub mod output;
 pub mod page;
 pub mod patience;
 pub mod problem;
+pub mod produce;
+pub mod progress;
 pub mod reader;
+pub mod topics;
 pub mod url;
 
 use std::io::Read;

@@ -5,6 +5,7 @@ use std::future::pending;
 use std::io;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::str;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -36,6 +37,15 @@ pub fn print(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Prints an answer's JSON as it came, on a line.
+///
+/// # Errors
+/// If it is no text, or cannot be written.
+pub fn print_as_it_is(body: &[u8]) -> anyhow::Result<()> {
+    let text = str::from_utf8(body)?;
+    Ok(print(&format!("{}\n", text.trim_end()))?)
 }
 
 /// Columns below their titles, two blanks apart. Columns of which every cell is a number are flush right.

@@ -1,7 +1,12 @@
 //! Records as they came, and as lines.
 
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::Serialize;
+use serde::de::Error;
 use serde_json::value::RawValue;
 
 use crate::cli::output::Lines;
@@ -13,6 +18,39 @@ pub enum Format {
     Json,
     /// A bare value a line: bytes as a base64 string, a tombstone as `null`.
     Values,
+    /// The same without quotes: a text as it is, bytes as they are.
+    Text,
+}
+
+/// A record's value: one of the two, or neither for a tombstone.
+#[derive(Deserialize)]
+struct Value<'a> {
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow)]
+    value_base64: Option<&'a RawValue>,
+}
+
+impl<'a> Value<'a> {
+    fn of(record: &'a RawValue) -> serde_json::Result<Self> {
+        serde_json::from_str(record.get())
+    }
+
+    fn json(&self) -> &'a str {
+        self.value.or(self.value_base64).map_or("null", RawValue::get)
+    }
+
+    fn text(&self) -> serde_json::Result<Cow<'a, [u8]>> {
+        if let Some(bytes) = self.value_base64 {
+            let text: Cow<'a, str> = serde_json::from_str(bytes.get())?;
+            return BASE64_STANDARD.decode(&*text).map(Cow::Owned).map_err(serde_json::Error::custom);
+        }
+        let json = self.json();
+        if json.starts_with('"') {
+            return serde_json::from_str::<String>(json).map(|text| Cow::Owned(text.into_bytes()));
+        }
+        Ok(Cow::Borrowed(json.as_bytes()))
+    }
 }
 
 /// Some records, in the order in which they are printed.
@@ -38,23 +76,13 @@ impl Page {
     /// # Errors
     /// If one is no record.
     pub fn lines(&self, format: Format) -> serde_json::Result<Lines> {
-        #[derive(Deserialize)]
-        struct Values<'a> {
-            #[serde(borrow)]
-            value: Option<&'a RawValue>,
-            #[serde(borrow)]
-            value_base64: Option<&'a RawValue>,
-        }
         let mut lines = Lines::default();
         for record in &self.records {
-            let line = match format {
-                Format::Json => record.get(),
-                Format::Values => {
-                    let values: Values<'_> = serde_json::from_str(record.get())?;
-                    values.value.or(values.value_base64).map_or("null", RawValue::get)
-                }
-            };
-            lines.push(line.as_bytes());
+            match format {
+                Format::Json => lines.push(record.get().as_bytes()),
+                Format::Values => lines.push(Value::of(record)?.json().as_bytes()),
+                Format::Text => lines.push(&Value::of(record)?.text()?),
+            }
         }
         Ok(lines)
     }
@@ -86,6 +114,20 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_stands_without_its_quotes() {
+        for (record, value, text) in [
+            (r#"{"value":"a \"b\"\n"}"#, r#""a \"b\"\n""#, "a \"b\"\n"),
+            (r#"{"value":{"a":1e400}}"#, r#"{"a":1e400}"#, r#"{"a":1e400}"#),
+            (r#"{"value_base64":"aGkA"}"#, r#""aGkA""#, "hi\0"),
+            (r#"{"value":null}"#, "null", "null"),
+        ] {
+            let record = RawValue::from_string(record.to_owned()).expect("good JSON");
+            let read = Value::of(&record).expect("a record");
+            assert_eq!((read.json(), read.text().expect("text").as_ref()), (value, text.as_bytes()), "{record}");
+        }
+    }
 
     #[test]
     fn the_last_record_of_each_partition_counts() {

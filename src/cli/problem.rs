@@ -26,6 +26,8 @@ pub struct ProblemBody {
     pub detail: String,
     /// `never`, `later`, `same_key` or `rejoin`.
     pub retry: String,
+    /// Of a write: `not_written` or `unknown`.
+    pub outcome: String,
     /// Where to go on, behind what is gone.
     pub cursor: Option<String>,
 }
@@ -91,6 +93,11 @@ impl CallError {
         }
     }
 
+    /// Whether the gateway said no, so that nothing was done: not if the outcome is open, nor if a proxy spoke.
+    pub fn is_refusal(&self) -> bool {
+        self.problem().is_some_and(|problem| !problem.body.code.is_empty() && problem.body.outcome != "unknown")
+    }
+
     /// Whether the same call may do better later.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -119,6 +126,14 @@ mod tests {
         {
             assert!(!problem(status, body).is_passing(), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_an_open_outcome() {
+        assert!(problem(404, r#"{"code":"unknown_group","retry":"never"}"#).is_refusal());
+        assert!(problem(503, r#"{"code":"draining","retry":"later","outcome":"not_written"}"#).is_refusal());
+        assert!(!problem(500, r#"{"code":"outcome_unknown","outcome":"unknown"}"#).is_refusal());
+        assert!(!problem(504, "<html>").is_refusal());
     }
 
     #[test]

@@ -10,10 +10,24 @@ use crate::cli::page::Page;
 use crate::cli::problem::CallError;
 use crate::model::name::TopicName;
 
+/// What a reader reads.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The topics.
+    pub topics: Vec<TopicName>,
+    /// Only these partitions; all if there are none. Only with one topic.
+    pub partitions: Vec<u32>,
+    /// Only records with this key.
+    pub key: Option<String>,
+    /// Where to begin.
+    pub from: Option<String>,
+}
+
 /// Where a reader stands.
 #[derive(Debug)]
 pub struct Reader {
-    topics: String,
+    /// The path, and the part of the query that stays, up to the next parameter.
+    path: String,
     from: Option<String>,
     cursor: Option<String>,
 }
@@ -26,11 +40,18 @@ struct Answer {
 }
 
 impl Reader {
-    /// A reader that begins at `from`, which is `earliest` by default.
-    pub fn new(topics: &[TopicName], from: Option<String>) -> Self {
+    /// A reader that begins where the selection says, at the earliest record by default.
+    pub fn new(selection: &Selection) -> Self {
+        let Selection { topics, partitions, key, from } = selection;
         // Names are of letters, digits, `.`, `_` and `-`.
-        let topics: Vec<_> = topics.iter().map(|topic| format!("topic={topic}")).collect();
-        Self { topics: topics.join("&"), from, cursor: None }
+        let (path, mut query) = match topics.as_slice() {
+            [topic] => (format!("/v1/topics/{topic}/records"), Vec::new()),
+            topics => ("/v1/records".to_owned(), topics.iter().map(|topic| format!("topic={topic}&")).collect()),
+        };
+        query.extend(partitions.iter().map(|partition| format!("partition={partition}&")));
+        query.extend(key.iter().map(|key| format!("key={}&", utf8_percent_encode(key, NON_ALPHANUMERIC))));
+        let path = format!("{path}?{}", query.concat());
+        Self { path, from: from.clone(), cursor: None }
     }
 
     /// The next records; waits for the first of them.
@@ -38,7 +59,7 @@ impl Reader {
     /// # Errors
     /// As [`CallError`] says.
     pub async fn next(&mut self, client: &mut Client, max_records: u64, wait_ms: u64) -> Result<Page, CallError> {
-        let mut path = format!("/v1/records?{}&max_records={max_records}&wait_ms={wait_ms}", self.topics);
+        let mut path = format!("{}max_records={max_records}&wait_ms={wait_ms}", self.path);
         match (&self.cursor, &self.from) {
             (Some(cursor), _) => path.push_str(&format!("&cursor={cursor}")),
             (None, Some(from)) => path.push_str(&format!("&from={}", utf8_percent_encode(from, NON_ALPHANUMERIC))),

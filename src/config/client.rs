@@ -10,6 +10,7 @@ use crate::cli::consume;
 use crate::cli::groups;
 use crate::cli::member;
 use crate::cli::page;
+use crate::cli::reader;
 use crate::cli::url::ServerUrl;
 use crate::model::group::LEASE_MS;
 use crate::model::name::GroupName;
@@ -19,16 +20,18 @@ use crate::model::name::TopicName;
 use crate::model::position::Position;
 
 /// What the exit status of a client command says.
-const EXIT_STATUS: &str = "Exit status:\n  \
-    0  done; also when it was ended by Ctrl-C, SIGTERM, or a reader that closed standard output\n  \
-    1  the gateway refused or did not answer; one sentence on standard error says why\n  \
-    2  the command line is wrong";
+pub(super) const EXIT_STATUS: &str = "Exit status:\n  \
+    0  done; also when it was reading and was ended by Ctrl-C, SIGTERM, or a reader that closed standard output\n  \
+    1  it failed, or it is not known what came of it; standard error says why\n  \
+    2  the command line is wrong\n  \
+    3  the gateway refused, and what it refused was not done\n  \
+  130  it was writing, and was interrupted before all was written";
 
 /// The gateway that is spoken to.
 #[derive(Debug, Args)]
 #[allow(rustdoc::bare_urls)] // these comments are the help text
-struct Server {
-    /// The gateway; only http:// URLs
+pub(super) struct Server {
+    /// The gateway, http:// or https://
     #[arg(long, env = "TIDEGATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8080", global = true)]
     url: ServerUrl,
     /// The key to call it with; better said by the variable, since others can see a command line
@@ -133,7 +136,7 @@ impl Groups {
 const ABOUT_GROUPS: &str = "With --group the command is a member of a consumer group: it shares the partitions with the \
     other members, commits a page once all of it is written, and leaves when it ends. A record that was printed may come \
     again after a crash or a lost lease; none is skipped. What a reader took and threw away counts as printed: for the \
-    first N records say --max N rather than `| head`.";
+    first N records say --max-records N rather than `| head`.";
 
 /// `tidegate consume`.
 #[derive(Debug, Args)]
@@ -142,8 +145,17 @@ pub(super) struct Consume {
     #[command(flatten)]
     server: Server,
     /// A topic to read (repeatable)
-    #[arg(long, value_name = "TOPIC", required_unless_present = "topic_prefix", conflicts_with = "topic_prefix")]
+    #[arg(value_name = "TOPIC", required_unless_present_any = ["topic", "topic_prefix"], conflicts_with = "topic_prefix")]
+    topics: Vec<TopicName>,
+    /// The same as TOPIC
+    #[arg(long, value_name = "TOPIC", conflicts_with = "topic_prefix")]
     topic: Vec<TopicName>,
+    /// Only this partition (repeatable); with one topic and without --group
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=i64::from(i32::MAX)), conflicts_with = "group")]
+    partition: Vec<u32>,
+    /// Only records with this key; without --group
+    #[arg(long, value_name = "KEY", conflicts_with = "group")]
+    record_key: Option<String>,
     /// All topics whose names begin so, now and later; with --group
     #[arg(long, value_name = "PREFIX", requires = "group", value_parser = prefix)]
     topic_prefix: Option<String>,
@@ -161,8 +173,8 @@ pub(super) struct Consume {
     #[arg(long, value_enum, default_value_t = LineFormat::Json)]
     format: LineFormat,
     /// End after N records
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
-    max: Option<u64>,
+    #[arg(long, value_name = "N", alias = "max", value_parser = value_parser!(u64).range(1..))]
+    max_records: Option<u64>,
     /// Wait for more records at the end instead of ending there
     #[arg(long)]
     follow: bool,
@@ -178,23 +190,28 @@ enum LineFormat {
     Json,
     /// Its value alone: bytes as a base64 string, a tombstone as null
     Values,
+    /// Its value alone, a text without quotes and bytes as they are
+    Text,
 }
 
 impl From<Consume> for consume::Options {
     fn from(flags: Consume) -> Self {
-        let Consume { server, topic, topic_prefix, group, member, from, format, max, follow, lease_ms } = flags;
+        let Consume { server, mut topics, topic, partition, record_key, topic_prefix, .. } = flags;
+        let Consume { group, member, from, format, max_records, follow, lease_ms, .. } = flags;
+        topics.extend(topic);
         let source = match group {
-            None => consume::Source::Topics { topics: topic, from },
+            None => consume::Source::Alone(reader::Selection { topics, partitions: partition, key: record_key, from }),
             Some(group) => {
-                let topics = topic_prefix.map_or(member::Topics::Named(topic), member::Topics::Prefix);
+                let topics = topic_prefix.map_or(member::Topics::Named(topics), member::Topics::Prefix);
                 consume::Source::Group(Box::new(member::Terms { group, member, topics, from, lease_ms }))
             }
         };
         let format = match format {
             LineFormat::Json => page::Format::Json,
             LineFormat::Values => page::Format::Values,
+            LineFormat::Text => page::Format::Text,
         };
-        Self { gateway: server.into(), source, format, max, follow }
+        Self { gateway: server.into(), source, format, max: max_records, follow }
     }
 }
 
@@ -204,7 +221,7 @@ fn position(text: &str) -> Result<String, String> {
 }
 
 /// The beginning of a name.
-fn prefix(text: &str) -> Result<String, String> {
+pub(super) fn prefix(text: &str) -> Result<String, String> {
     let alphabet = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if text.len() <= NAME_BYTES_MAX && text.bytes().all(alphabet) {
         Ok(text.to_owned())

@@ -4,6 +4,7 @@
 pub mod batch;
 pub mod codec;
 pub mod cursor;
+pub mod finding;
 pub mod group;
 pub mod key;
 pub mod limits;

@@ -42,6 +42,9 @@ pub enum OpenError {
     /// The database was written by a newer version.
     #[error("the database was made by a newer version of tidegate (migration {0}): use that version or a newer one")]
     Newer(i64),
+    /// A copy is not what it should be.
+    #[error("the copy is damaged, do not use it: {0}")]
+    Damaged(String),
     /// A migration failed.
     #[error("the database could not be brought up to date: {0}")]
     Migration(MigrateError),

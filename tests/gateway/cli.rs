@@ -2,13 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io::BufRead;
-use std::net::SocketAddr;
 
 use serde_json::Value;
 use serde_json::json;
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
-use tokio::net::TcpStream;
 
 use crate::harness::Backend;
 use crate::harness::gateway::Gateway;
@@ -17,6 +13,7 @@ use crate::harness::member::committed;
 use crate::harness::member::describe;
 use crate::harness::member::members;
 use crate::harness::on_each_backend;
+use crate::harness::relay::Relay;
 use crate::harness::terminal::Running;
 use crate::harness::terminal::run;
 use crate::harness::wait::eventually;
@@ -25,7 +22,7 @@ on_each_backend!(
     groups_are_listed_and_described,
     a_reset_prints_what_it_changes_and_a_dry_run_changes_nothing,
     a_group_is_deleted_unless_it_has_members,
-    a_refusal_is_one_sentence_and_status_1,
+    a_refusal_is_one_sentence_and_status_3,
     a_wrong_command_line_is_status_2,
     the_help_tells_units_defaults_and_exit_statuses,
     a_topic_is_read_to_its_end,
@@ -105,13 +102,13 @@ async fn a_group_is_deleted_unless_it_has_members(backend: Backend) {
     let mut member = Member::new(&gateway, "g", "m", json!({ "topics": ["orders"], "lease_ms": 60_000 }));
     member.begin().await;
     let active = run(gateway.address(), "groups delete g").await;
-    assert!(active.refused(1).contains("(group_active)"), "{active:?}");
+    assert!(active.refused(3).contains("(group_active)"), "{active:?}");
     assert_eq!(members(&gateway, "g").await, 1);
     assert_eq!(run(gateway.address(), "groups delete g --force").await.printed(), "");
     gateway.get("/v1/groups/g").send().await.problem(404, "unknown_group");
 }
 
-async fn a_refusal_is_one_sentence_and_status_1(backend: Backend) {
+async fn a_refusal_is_one_sentence_and_status_3(backend: Backend) {
     let mut gateway = Gateway::start(backend).await;
     for (line, code) in [
         ("groups describe nobody", "(unknown_group)"),
@@ -120,7 +117,7 @@ async fn a_refusal_is_one_sentence_and_status_1(backend: Backend) {
         ("consume --topic nothing", "(unknown_topic)"),
     ] {
         let refused = run(gateway.address(), line).await;
-        let sentence = refused.refused(1);
+        let sentence = refused.refused(3);
         assert!(sentence.starts_with("tidegate: ") && sentence.contains(code), "{line}: {sentence}");
         assert_eq!(sentence.lines().count(), 1, "{line}: {sentence}");
     }
@@ -139,14 +136,14 @@ async fn a_wrong_command_line_is_status_2(backend: Backend) {
         ("groups reset g --topic a --to soon", "soon"),
         ("groups reset g --topic a --to 5", "multiply"),
         ("groups reset g --topic a --to latest --offset 5", "--offset"),
-        ("groups list --url https://127.0.0.1:1", "https"),
+        ("groups list --url ftp://127.0.0.1:1", "https"),
         ("groups list --url localhost", "localhost"),
-        ("consume", "--topic"),
+        ("consume", "TOPIC"),
         ("consume --topic-prefix a", "--group"),
         ("consume --topic a --member m", "--group"),
         ("consume --topic a --topic-prefix b --group g", "--topic-prefix"),
         ("consume --topic a --group g --lease-ms 5", "lease-ms"),
-        ("consume --topic a --max 0", "--max"),
+        ("consume --topic a --max-records 0", "--max-records"),
         ("consume --topic a --format xml", "xml"),
     ] {
         let wrong = run(gateway.address(), line).await;
@@ -182,7 +179,7 @@ async fn a_topic_is_read_to_its_end(backend: Backend) {
     assert_eq!(lines[1200..], ["null", r#""AP8=""#, r#"{"a":[1,2]}"#]);
     let last = run(gateway.address(), "consume --topic orders --from -1").await.values();
     assert_eq!((last.len(), &last[0]["offset"], &last[0]["key"]), (1, &json!(1202), &json!("k")));
-    let first = run(gateway.address(), "consume --topic orders --max 700 --format values").await;
+    let first = run(gateway.address(), "consume --topic orders --max-records 700 --format values").await;
     assert_eq!(first.printed().lines().count(), 700);
     let groups = gateway.get("/v1/groups").send().await.is(200).json();
     assert_eq!(groups["groups"], json!([]), "reading alone makes no group");
@@ -205,7 +202,7 @@ async fn a_group_goes_on_where_the_last_run_ended(backend: Backend) {
     let topic = gateway.topic("orders", 1).await;
     topic.count(0, 0..10).await;
     let line = "consume --topic-prefix ord --group g --format values";
-    let first = run(gateway.address(), &format!("{line} --max 4")).await;
+    let first = run(gateway.address(), &format!("{line} --max-records 4")).await;
     assert_eq!(first.printed(), "0\n1\n2\n3\n");
     assert_eq!(committed(&gateway, "g", "orders", 0).await, Some(4));
     assert_eq!(members(&gateway, "g").await, 0, "it has left");
@@ -310,31 +307,12 @@ async fn a_blocked_pipe_does_not_keep_sigterm_from_being_heard(backend: Backend)
     assert_eq!(members(&gateway, "g").await, 0, "it has left");
 }
 
-/// An address that leads to the gateway, wherever it listens after a restart.
-async fn lasting_address(gateway: &Gateway) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let address = listener.local_addr().expect("it is bound");
-    let client = gateway.client();
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            let gateway = client.address();
-            tokio::spawn(async move {
-                // A gateway that is down is seen as a connection that ends without an answer.
-                if let Ok(mut far) = TcpStream::connect(gateway).await {
-                    copy_bidirectional(&mut near, &mut far).await.ok();
-                }
-            });
-        }
-    });
-    address
-}
-
 async fn a_gateway_that_restarts_is_waited_for(backend: Backend) {
     let mut gateway = Gateway::start(backend).await;
     let topic = gateway.topic("orders", 1).await;
     topic.count(0, 0..3).await;
     let line = "consume --topic orders --group g --member m --follow --format values";
-    let mut consumer = Running::start(lasting_address(&gateway).await, line);
+    let mut consumer = Running::start(Relay::start(&gateway).await.address(), line);
     consumer.printed(3).await;
     gateway.stop().await;
     consumer.says("trying again").await;
@@ -366,7 +344,7 @@ async fn a_gap_is_told_and_passed(backend: Backend) {
     let topic = gateway.topic("orders", 1).await;
     topic.count(0, 0..10).await;
     let line = "consume --topic orders --group g --format values";
-    assert_eq!(run(gateway.address(), &format!("{line} --max 2")).await.printed(), "0\n1\n");
+    assert_eq!(run(gateway.address(), &format!("{line} --max-records 2")).await.printed(), "0\n1\n");
     topic.trim(0, 6).await;
     let rest = run(gateway.address(), line).await;
     assert_eq!(rest.printed(), "6\n7\n8\n9\n");

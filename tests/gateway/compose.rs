@@ -87,3 +87,30 @@ fn the_front_leads_to_the_nodes_by_the_file_that_is_tested() {
     let servers: Vec<_> = directives("server").iter().filter_map(|one| one.split(' ').next()).collect();
     assert_eq!(servers, NODES.map(|node| format!("{node}:{image_port}")));
 }
+
+#[test]
+fn a_node_can_write_to_its_volume_and_nowhere_else() {
+    let directive = |name: &str| -> Vec<&str> {
+        DOCKERFILE.lines().filter_map(|line| line.strip_prefix(name)).map(str::trim).collect()
+    };
+    let [user] = directive("USER ")[..] else { panic!("one user") };
+    assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "{user} is a number, and not root's");
+    let [volume] = directive("VOLUME ")[..] else { panic!("one volume") };
+    let [variables] = directive("ENV ")[..] else { panic!("one line of variables") };
+    assert!(variables.contains(&format!("TIDEGATE_DATA_DIR={volume} ")), "{variables}");
+    let checked = DOCKERFILE.lines().find(|line| line.starts_with("HEALTHCHECK ")).expect("it is looked after");
+    assert!(checked.ends_with(r#"CMD ["tidegate", "health"]"#), "{checked}");
+
+    let compose = compose();
+    for service in NODES.iter().chain(&["front"]) {
+        let service = &compose["services"][service];
+        assert_eq!(service["read_only"], true);
+        assert_eq!(names(&service["cap_drop"]), ["ALL"]);
+        assert_eq!(names(&service["security_opt"]), ["no-new-privileges:true"]);
+    }
+    for node in NODES {
+        let node = &compose["services"][node];
+        assert!(node.get("cap_add").is_none() && node.get("privileged").is_none() && node.get("volumes").is_none());
+        assert!(names(&node["tmpfs"]).iter().all(|place| place.starts_with("/tmp:")), "{node}");
+    }
+}

@@ -10,6 +10,7 @@ mod debt;
 mod error;
 mod groups;
 mod health;
+pub(super) mod inspect;
 mod keys;
 mod lane;
 mod news;

@@ -70,7 +70,7 @@ impl Postgres {
     }
 }
 
-fn connect_options(url: &PostgresUrl) -> Result<PgConnectOptions, OpenError> {
+pub(super) fn connect_options(url: &PostgresUrl) -> Result<PgConnectOptions, OpenError> {
     let options = PgConnectOptions::from_str(url.as_str()).map_err(OpenError::Database)?;
     Ok(options.application_name("tidegate").disable_statement_logging())
 }

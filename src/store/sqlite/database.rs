@@ -31,6 +31,8 @@ pub(super) struct Sqlite {
     /// Those written since the last checkpoint began.
     pub(super) uncopied_bytes: AtomicU64,
     pub(super) wal_bytes_max: u64,
+    /// The writer empties the log past this: the cap, and beyond it while somebody reads from the log for long.
+    pub(super) wal_restart_at: AtomicU64,
 }
 
 impl Sqlite {

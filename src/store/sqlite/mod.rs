@@ -4,6 +4,7 @@ mod access;
 mod clock;
 mod database;
 mod groups;
+pub(super) mod inspect;
 mod keys;
 mod log;
 mod open;

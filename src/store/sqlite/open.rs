@@ -90,6 +90,7 @@ impl Sqlite {
             wal_bytes: AtomicU64::new(0),
             uncopied_bytes: AtomicU64::new(0),
             wal_bytes_max: options.wal_bytes_max,
+            wal_restart_at: AtomicU64::new(options.wal_bytes_max),
         })
     }
 
@@ -112,7 +113,7 @@ pub(super) fn connect_options(file: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn check_library(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+pub(super) async fn check_library(connection: &mut SqliteConnection) -> Result<(), OpenError> {
     let text: String =
         sqlx::query_scalar("select sqlite_version()").fetch_one(connection).await.map_err(OpenError::Database)?;
     let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));

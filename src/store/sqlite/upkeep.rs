@@ -57,7 +57,7 @@ impl Sqlite {
         let bytes = payload_bytes + FLUSH_BYTES_MIN;
         let total = self.wal_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let uncopied = self.uncopied_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if total > self.wal_bytes_max {
+        if total > self.wal_restart_at.load(Ordering::Relaxed) {
             if let Err(error) = self.checkpoint(&mut writer.connection, Mode::Restart).await {
                 tracing::warn!(%error, "the write-ahead log could not be emptied and grows on");
                 writer.note_error(&error);
@@ -118,6 +118,10 @@ impl Sqlite {
             let emptied = mode != Mode::Passive && number(row, 0)? == 0;
             let bytes = if emptied { 0 } else { frames.unsigned_abs() * FRAME_BYTES };
             self.wal_bytes.store(bytes, Ordering::Relaxed);
+            if mode != Mode::Passive {
+                // Held up by who reads for long (a backup): not tried again, and waited for, at every flush.
+                self.wal_restart_at.store(bytes + self.wal_bytes_max, Ordering::Relaxed);
+            }
         }
         Ok(())
     }

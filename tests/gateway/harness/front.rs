@@ -36,7 +36,7 @@ impl Cluster {
     pub(crate) async fn start() -> Self {
         let one = Gateway::start(Backend::Postgres).await;
         let two = one.second_node().await;
-        let front = Nginx::start([one.address(), two.address()]).await;
+        let front = Nginx::start([one.address(), two.address()], &[]).await;
         Self { front, nodes: [two, one] }
     }
 
@@ -65,19 +65,20 @@ impl Cluster {
 }
 
 /// nginx in the foreground, with a directory of its own.
-struct Nginx {
+pub(crate) struct Nginx {
     child: Child,
     directory: TempDir,
     address: SocketAddr,
 }
 
 impl Nginx {
-    async fn start(nodes: [SocketAddr; 2]) -> Self {
+    /// Runs the configuration that is shipped, with each text of `edits` in place of another, in front of these nodes.
+    pub(crate) async fn start(nodes: [SocketAddr; 2], edits: &[(&str, &str)]) -> Self {
         for _ in 0..PORTS_TRIED {
             let free = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
             let address = free.local_addr().expect("it has a number");
             drop(free);
-            let mut nginx = Self::spawn(address, nodes);
+            let mut nginx = Self::spawn(address, nodes, edits);
             let answers = async || {
                 if nginx.child.try_wait().expect("a child can be waited for").is_some() {
                     return Some(false);
@@ -93,7 +94,7 @@ impl Nginx {
         panic!("no port stays free")
     }
 
-    fn spawn(address: SocketAddr, nodes: [SocketAddr; 2]) -> Self {
+    fn spawn(address: SocketAddr, nodes: [SocketAddr; 2], edits: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("the temporary directory is writable");
         // Workers of a server that was started by root are nobody's.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
@@ -106,6 +107,8 @@ impl Nginx {
             ("server node2:8080 ", format!("server {} ", nodes[1])),
         ]
         .iter()
+        .map(|(shipped, here)| (*shipped, here.as_str()))
+        .chain(edits.iter().copied())
         .fold(NGINX_CONF.to_owned(), |conf, (shipped, here)| {
             assert_eq!(conf.matches(shipped).count(), 1, "{shipped} stands once in deploy/nginx.conf");
             conf.replace(shipped, here)
@@ -124,6 +127,11 @@ impl Nginx {
             .spawn()
             .unwrap_or_else(|error| panic!("{NGINX}, Debian's `nginx`, is needed (./test.sh installs it): {error}"));
         Self { child, directory, address }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     fn log(&self) -> PathBuf {

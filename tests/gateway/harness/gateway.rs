@@ -75,11 +75,6 @@ impl Gateway {
         Self::spawn(on_postgres(database_url).into(), Vec::new(), None).await
     }
 
-    /// The URL of its database, which is on PostgreSQL.
-    pub(crate) fn database_url(&self) -> String {
-        self.database.as_ref().expect("SQLite has no URL").url()
-    }
-
     /// Starts another node with the same flags on the same PostgreSQL database.
     pub(crate) async fn second_node(&self) -> Self {
         let database = self.database.as_ref().expect("SQLite has one node");
@@ -112,6 +107,11 @@ impl Gateway {
     /// The data directory of the process.
     pub(crate) fn data_dir(&self) -> PathBuf {
         data_dir(&self.directory)
+    }
+
+    /// The PostgreSQL database of the process, if it has one.
+    pub(crate) fn database_url(&self) -> Option<String> {
+        self.database.as_ref().map(|database| database.url())
     }
 
     /// Where the process listens.
@@ -186,11 +186,16 @@ impl Gateway {
 
     /// Puts a copy back in place of the data of a stopped gateway.
     pub(crate) async fn restore(&self, backup: &Backup) {
-        std::fs::remove_dir_all(self.data_dir()).expect("the data directory is ours");
-        copy(&data_dir(&backup.directory), &self.data_dir());
+        self.put_data(&data_dir(&backup.directory));
         if let (Some(database), Some(copy)) = (&self.database, &backup.database) {
             database.become_copy_of(copy).await;
         }
+    }
+
+    /// Puts a data directory in place of that of a stopped gateway.
+    pub(crate) fn put_data(&self, from: &Path) {
+        std::fs::remove_dir_all(self.data_dir()).expect("the data directory is ours");
+        copy(from, &self.data_dir());
     }
 
     /// Does something in its PostgreSQL database behind its back.

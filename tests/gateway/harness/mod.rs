@@ -11,6 +11,7 @@ pub(crate) mod member;
 pub(crate) mod postgres;
 pub(crate) mod raw;
 pub(crate) mod record;
+pub(crate) mod relay;
 pub(crate) mod sse;
 pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -2,8 +2,10 @@
 
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Child;
+use std::process::ChildStdin;
 use std::process::ChildStdout;
 use std::process::Command;
 use std::process::ExitStatus;
@@ -62,6 +64,19 @@ pub(crate) async fn run(address: SocketAddr, line: &str) -> Ended {
     Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// The same, with arguments as they are and something on its standard input.
+pub(crate) async fn run_with(address: SocketAddr, arguments: &[&str], input: impl Into<Vec<u8>>) -> Ended {
+    let mut command = command(address, "");
+    let mut child = command.args(arguments).stdin(Stdio::piped()).spawn().expect("cargo has built the binary");
+    let (mut stdin, input) = (child.stdin.take().expect("standard input is piped"), input.into());
+    // It may end before it has read all.
+    thread::spawn(move || stdin.write_all(&input).ok());
+    let run = tokio::task::spawn_blocking(move || child.wait_with_output().expect("a child can be waited for"));
+    let output = soon(&arguments.join(" "), run).await.expect("waiting does not panic");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what is printed is UTF-8");
+    Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 /// A command that goes on.
 pub(crate) struct Running {
     child: Child,
@@ -79,10 +94,35 @@ impl Running {
 
     /// Starts a command whose standard output is left to the caller.
     pub(crate) fn start_unread(address: SocketAddr, line: &str) -> (Self, BufReader<ChildStdout>) {
-        let mut child = command(address, line).spawn().expect("cargo has built the binary");
-        let stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        let mut running = Self::of(&mut command(address, line));
+        let stdout = BufReader::new(running.child.stdout.take().expect("standard output is piped"));
+        (running, stdout)
+    }
+
+    /// Starts a command whose standard input is written by the caller, and whose lines are read as they come.
+    pub(crate) fn start_fed(address: SocketAddr, line: &str) -> (Self, ChildStdin) {
+        let (mut running, stdin, stdout) = Self::start_fed_unread(address, line);
+        running.lines = collect(BufReader::new(stdout));
+        (running, stdin)
+    }
+
+    /// Starts a command whose standard input and output are left to the caller.
+    pub(crate) fn start_fed_unread(address: SocketAddr, line: &str) -> (Self, ChildStdin, ChildStdout) {
+        let mut running = Self::of(command(address, line).stdin(Stdio::piped()));
+        let stdin = running.child.stdin.take().expect("standard input is piped");
+        let stdout = running.child.stdout.take().expect("standard output is piped");
+        (running, stdin, stdout)
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("cargo has built the binary");
         let remarks = collect(BufReader::new(child.stderr.take().expect("standard error is piped")));
-        (Self { child, lines: Arc::default(), remarks }, stdout)
+        Self { child, lines: Arc::default(), remarks }
+    }
+
+    /// The remarks on standard error so far.
+    pub(crate) fn remarks(&self) -> String {
+        self.remarks.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 
     /// The lines printed so far.
@@ -97,8 +137,7 @@ impl Running {
 
     /// Waits for a remark on standard error that holds `word`.
     pub(crate) async fn says(&self, word: &str) {
-        let remarks = || self.remarks.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
-        eventually(word, async || remarks().contains(word).then_some(())).await;
+        eventually(word, async || self.remarks().contains(word).then_some(())).await;
     }
 
     /// Sends SIGTERM and does not wait.
