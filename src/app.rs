@@ -2,6 +2,7 @@
 //! of [`run`] is the order of shutdown.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use anyhow::Context;
 use async_trait::async_trait;
 use tokio::net::TcpListener;
 
+use crate::access;
+use crate::access::Access;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::groups;
@@ -49,12 +52,14 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
     let logs = log::start(Arc::clone(&store), segments, &config.log, &metrics, &workers);
     let groups = groups::start(Arc::clone(&store), Arc::clone(&metrics), &workers);
+    let access = access::start(Arc::clone(&store), config.access, &workers).await?;
+    protect(&access, address, config.insecure_no_auth)?;
     let limits = config.http.limits.clone();
     let broker =
         Broker::new(Arc::clone(&store), logs.clone(), groups, limits.clone(), config.broker, Arc::clone(&metrics));
     broker.keep_groups(&workers);
     broker.keep_up(&workers);
-    let api = Api::new(broker.clone(), config.native, draining.clone(), &workers);
+    let api = Api::new(broker.clone(), access.clone(), config.native, draining.clone(), &workers);
 
     let node = Arc::new(Node(broker));
     let ops = Ops {
@@ -63,7 +68,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         draining: draining.clone(),
         limits: Arc::new(limits),
     };
-    let front = http::front(http::router(api, ops), &config.http, metrics, tracer);
+    let front = http::front(http::router(api, ops), access, &config.http, metrics, tracer);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, draining);
@@ -72,11 +77,6 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
             Ok::<_, std::convert::Infallible>(())
         }
     });
-    if !address.ip().is_loopback() {
-        tracing::warn!(
-            "listening on {address} without authentication: whoever reaches it may read and write everything"
-        );
-    }
     println!("listening on http://{address}");
 
     let outcome = tokio::select! {
@@ -97,6 +97,31 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         tracing::error!("{late}");
     }
     outcome.context("the node ended unasked")
+}
+
+/// The start was refused: everybody who reaches the address could do everything.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{address} can be reached by others, and no call needs a key: make one (`tidegate keys create --name root --allow \
+     'admin:*'`), set TIDEGATE_ADMIN_KEY, or say --insecure-no-auth if everybody who reaches it may do everything"
+)]
+pub struct Unprotected {
+    address: SocketAddr,
+}
+
+/// Refuses to serve others without keys, and says so where nobody needs one.
+fn protect(access: &Access, address: SocketAddr, insecure_no_auth: bool) -> Result<(), Unprotected> {
+    if access.is_on() {
+        return Ok(());
+    }
+    if address.ip().is_loopback() {
+        tracing::info!("no call needs a key: whoever is on this machine may do everything, until there is a first key");
+    } else if insecure_no_auth {
+        tracing::warn!("no call needs a key: whoever reaches {address} may read and write everything");
+    } else {
+        return Err(Unprotected { address });
+    }
+    Ok(())
 }
 
 /// What `http::ops` asks of the node.

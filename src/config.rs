@@ -2,6 +2,8 @@
 //! every value that cannot be. A flag wins over its environment variable, both over the default.
 
 mod client;
+mod jwt;
+mod keys;
 mod print;
 mod telemetry_flags;
 
@@ -20,12 +22,16 @@ use clap::Subcommand;
 use clap::error::ErrorKind;
 use clap::value_parser;
 
+use crate::access;
 use crate::broker;
+use crate::cli;
+use crate::cli::client::Gateway;
 use crate::cli::consume;
 use crate::cli::groups;
-use crate::cli::url::ServerUrl;
 use crate::config::client::Consume;
 use crate::config::client::Groups;
+use crate::config::jwt::Jwt;
+use crate::config::keys::Keys;
 use crate::config::telemetry_flags::Telemetry;
 use crate::http;
 use crate::http::native;
@@ -33,6 +39,9 @@ use crate::http::origins::parse_origin;
 use crate::log;
 use crate::model::cursor::PARTITIONS_MAX;
 use crate::model::limits::Limits;
+use crate::model::permission::PermissionError;
+use crate::model::secret::AdminKey;
+use crate::model::secret::BadAdminKey;
 use crate::model::topic::PARTITION_COUNT_MAX;
 use crate::segments;
 use crate::store;
@@ -48,6 +57,10 @@ pub struct Config {
     pub store: store::Options,
     /// The files that history is read from.
     pub segments: segments::Options,
+    /// How callers say who they are.
+    pub access: access::Options,
+    /// Whether it may listen beyond loopback while callers need not say who they are.
+    pub insecure_no_auth: bool,
     /// How much the logs hold.
     pub log: log::Options,
     /// How the gateway behaves where callers leave it open.
@@ -74,7 +87,9 @@ pub enum Invocation {
     /// Print the OpenAPI document.
     OpenApi,
     /// See to the consumer groups of the gateway there.
-    Groups(ServerUrl, groups::Action),
+    Groups(Gateway, groups::Action),
+    /// See to API keys.
+    Keys(Box<cli::keys::Command>),
     /// Print records.
     Consume(Box<consume::Options>),
 }
@@ -110,8 +125,13 @@ impl TryFrom<Cli> for Invocation {
             Some(Command::Health { listen }) => Self::Health(listen),
             Some(Command::Openapi) => Self::OpenApi,
             Some(Command::Groups(flags)) => {
-                let (url, action) = flags.into_parts();
-                Self::Groups(url, action)
+                let (gateway, action) = flags.into_parts();
+                Self::Groups(gateway, action)
+            }
+            Some(Command::Keys(mut flags)) => {
+                let postgres = database_url(flags.take_database_url())?;
+                let too_many = |why: PermissionError| Cli::command().error(ErrorKind::TooManyValues, why.to_string());
+                Self::Keys(Box::new(flags.into_command(postgres).map_err(too_many)?))
             }
             Some(Command::Consume(flags)) => Self::Consume(Box::new((*flags).into())),
         })
@@ -123,6 +143,14 @@ impl TryFrom<Cli> for Invocation {
 fn database_url(text: Option<String>) -> Result<Option<store::PostgresUrl>, clap::Error> {
     let refusal = |bad: store::BadPostgresUrl| {
         Cli::command().error(ErrorKind::ValueValidation, format!("--database-url cannot be used: {bad}"))
+    };
+    text.map(|text| text.parse().map_err(refusal)).transpose()
+}
+
+/// Reads the operator's key; not while the flags are parsed, for the same reason.
+fn admin_key(text: Option<String>) -> Result<Option<AdminKey>, clap::Error> {
+    let refusal = |bad: BadAdminKey| {
+        Cli::command().error(ErrorKind::ValueValidation, format!("--admin-key cannot be used: {bad}"))
     };
     text.map(|text| text.parse().map_err(refusal)).transpose()
 }
@@ -157,6 +185,8 @@ enum Command {
     Openapi,
     /// List, describe, reset and delete consumer groups
     Groups(Groups),
+    /// Make, list and delete API keys
+    Keys(Box<Keys>),
     /// Print records as lines, alone or as a member of a consumer group
     Consume(Box<Consume>),
 }
@@ -177,6 +207,10 @@ struct Serve {
     streams: Streams,
     #[command(flatten, next_help_heading = "Browsers and names")]
     names: Names,
+    #[command(flatten, next_help_heading = "Who may do what")]
+    access: AccessFlags,
+    #[command(flatten, next_help_heading = "JSON Web Tokens")]
+    jwt: Jwt,
     #[command(flatten, next_help_heading = "Limits of requests")]
     limits: LimitFlags,
     #[command(flatten, next_help_heading = "Connections")]
@@ -267,6 +301,18 @@ struct Names {
     /// Origin of other web pages that may use the gateway, such as https://app.example.com (repeatable)
     #[arg(long, env = "TIDEGATE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = parse_origin)]
     cors_origin: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct AccessFlags {
+    /// A key that may do everything, of at least 32 characters; better said by the variable, since others can see a command
+    /// line. From then on every call needs a key, for good
+    #[arg(long, env = "TIDEGATE_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    admin_key: Option<String>,
+    /// Listen on an address that others can reach although no call needs a key: whoever reaches it may do everything
+    #[arg(long, env = "TIDEGATE_INSECURE_NO_AUTH", value_name = "BOOL", action = clap::ArgAction::Set,
+        default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
+    insecure_no_auth: bool,
 }
 
 /// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
@@ -400,6 +446,11 @@ impl TryFrom<Serve> for Config {
                 readers: storage.readers,
                 lanes: storage.lanes,
             },
+            access: access::Options {
+                admin_key: admin_key(serve.access.admin_key)?,
+                jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
+            },
+            insecure_no_auth: serve.access.insecure_no_auth,
             log: log::Options {
                 queue_bytes: count(storage.queue_bytes),
                 tail_bytes: count(storage.tail_bytes),
@@ -532,6 +583,7 @@ mod tests {
             &["--otlp-endpoint", "https://collector"],
             &["--trace-ratio", "1.1"],
             &["--trace-ratio", "NaN"],
+            &["--admin-key", "short"],
             &["--nonsense"],
         ] {
             assert!(parse(line).is_err(), "{line:?}");
@@ -547,6 +599,15 @@ mod tests {
             assert!(refusal.contains("postgres://user:password@host") && !refusal.contains("hush"), "{refusal}");
         }
         assert_eq!(parse(&[]).expect("good").store.postgres, None);
+    }
+
+    #[test]
+    fn an_admin_key_is_never_shown() {
+        let good = "correct.horse.battery.staple.1975";
+        let config = parse(&["--admin-key", good]).expect("good");
+        assert!(config.access.admin_key.is_some_and(|key| key.is(good)) && !format!("{config:?}").contains(good));
+        let refusal = parse(&["--admin-key", "not.long.enough"]).expect_err("refused").to_string();
+        assert!(refusal.contains("at least 32") && !refusal.contains("not.long.enough"), "{refusal}");
     }
 
     #[test]

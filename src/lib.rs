@@ -12,7 +12,7 @@
 //!  http::native  http::ops                  ways to speak, blind to each other
 //!  http::kit                                what every way of speaking shares
 //!  broker                                   what the gateway does, free of HTTP
-//!  log  groups                              partition logs: append, read, wait, keep short · consumer groups
+//!  log  groups  access                      partition logs: append, read, wait, keep short · consumer groups · who may what
 //!  store  segments                          SQL tables · segment files
 //!  telemetry                                logs, metrics and traces: how the node is seen to run
 //!  model  signal  tasks                     vocabulary · waking who waits · task lifecycle
@@ -32,6 +32,7 @@
 //! Acknowledged means durable. Offsets are dense, given once, in the order of acknowledgement. A reader that resumes
 //! misses nothing and repeats nothing, or is told what is gone. Every queue has a bound.
 
+pub mod access;
 pub mod app;
 pub mod broker;
 pub mod cli;

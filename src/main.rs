@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::process::exit;
 
 use tidegate::app;
+use tidegate::app::Unprotected;
 use tidegate::cli;
 use tidegate::config;
 use tidegate::config::Config;
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
         Invocation::PrintConfig(text) => cli::output::print(&text).map_err(Into::into),
         Invocation::Health(address) => cli::health(address),
         Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
-        Invocation::Groups(url, action) => client(cli::groups::run(url, action)),
+        Invocation::Groups(gateway, action) => client(cli::groups::run(gateway, action)),
+        Invocation::Keys(command) => client(cli::keys::run(*command)),
         Invocation::Consume(options) => client(async { cli::consume::run(*options, told_to_stop()).await }),
     };
     match outcome {
@@ -69,7 +71,8 @@ async fn serve(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            if error.is::<OpenError>() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+            let refused = error.is::<OpenError>() || error.is::<Unprotected>();
+            if refused { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["model", "signal", "tasks"],
     &["telemetry"],
     &["store", "segments"],
-    &["log", "groups"],
+    &["log", "groups", "access"],
     &["broker"],
     &["http::kit"],
     &["http::native", "http::ops"],
@@ -25,8 +25,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx::", &["store"]),
     ("axum::", &["http"]),
     ("tower::", &["http"]),
-    // The terminal commands speak to a gateway by one client of theirs, and spans go to a collector.
-    ("hyper::", &["http", "cli::client", "telemetry::traces::exporter"]),
+    // The terminal commands speak to a gateway by one client of theirs; key sets are fetched from their issuer; spans go
+    // to a collector.
+    ("hyper::", &["http", "cli::client", "access::jwt::fetch", "telemetry::traces::exporter"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

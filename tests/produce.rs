@@ -10,6 +10,7 @@ use reqwest::RequestBuilder;
 use serde_json::Value;
 use serde_json::json;
 use tempfile::TempDir;
+use tidegate::access;
 use tidegate::broker;
 use tidegate::broker::Broker;
 use tidegate::groups;
@@ -83,18 +84,19 @@ impl Node {
         let segments = Arc::new(SegmentCache::open(segments));
         let logs = log::start(Arc::clone(&store), segments, &log::Options::default(), &metrics, &writers);
         let groups = groups::start(Arc::clone(&store), Arc::clone(&metrics), &writers);
+        let access = access::start(Arc::clone(&store), access::Options::default(), &writers).await.expect("read");
         let options_of_broker = broker::Options::default();
         let broker = Broker::new(store, logs.clone(), groups, limits.clone(), options_of_broker, Arc::clone(&metrics));
         let server = Tasks::default();
         let draining = server.stopping().clone();
-        let api = Api::new(broker, options, draining.clone(), &writers);
+        let api = Api::new(broker, access.clone(), options, draining.clone(), &writers);
         let ops = Ops {
             readiness: Arc::new(Ready),
             scrape: Scrape { metrics: Arc::clone(&metrics), figures: Arc::new(Ready) },
             draining: draining.clone(),
             limits: Arc::new(limits),
         };
-        let front = http::front(http::router(api, ops), &http::Options::default(), metrics, None);
+        let front = http::front(http::router(api, ops), access, &http::Options::default(), metrics, None);
         let listener = http::server::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         server.spawn("http", http::server::serve(listener, front, http::server::Options::default(), draining));

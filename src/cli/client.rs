@@ -1,8 +1,9 @@
 //! The one HTTP client of the terminal commands: a call at a time over one connection that is kept.
 //!
-//! All calls made here may be repeated (api.md §0), so one that meets a kept connection which the gateway has closed is
-//! sent again over a new one.
+//! All calls made over a kept connection may be repeated (api.md §0), so one that meets a connection which the gateway has
+//! closed is sent again over a new one.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,9 +32,25 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// gateway may need.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
+/// A gateway, and who one is to it.
+#[derive(Clone)]
+pub struct Gateway {
+    /// Where it is.
+    pub url: ServerUrl,
+    /// The key that is sent with every call.
+    pub key: Option<String>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gateway({:?}, {})", self.url, if self.key.is_some() { "with a key" } else { "without a key" })
+    }
+}
+
 /// A connection to a gateway.
 pub struct Client {
     url: ServerUrl,
+    key: Option<String>,
     tasks: Tasks,
     /// The connection that the last call left.
     kept: Option<SendRequest<Full<Bytes>>>,
@@ -41,8 +58,9 @@ pub struct Client {
 
 impl Client {
     /// Connects with the first call.
-    pub fn new(url: ServerUrl) -> Self {
-        Self { url, tasks: Tasks::default(), kept: None }
+    pub fn new(gateway: Gateway) -> Self {
+        let Gateway { url, key } = gateway;
+        Self { url, key, tasks: Tasks::default(), kept: None }
     }
 
     /// The body of a GET.
@@ -133,6 +151,10 @@ impl Client {
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, concat!("tidegate/", env!("CARGO_PKG_VERSION")));
         let request = if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, "application/json") };
+        let request = match &self.key {
+            Some(key) => request.header(header::AUTHORIZATION, format!("Bearer {key}")),
+            None => request,
+        };
         let request = request.body(Full::new(body.clone())).map_err(|error| self.foreign(&error))?;
         let answer = connection.send_request(request).await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status().as_u16();

@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::time::timeout;
 
 use crate::cli::client::Client;
+use crate::cli::client::Gateway;
 use crate::cli::member::Member;
 use crate::cli::member::Terms;
 use crate::cli::output::Output;
@@ -20,7 +21,6 @@ use crate::cli::page::Page;
 use crate::cli::patience::Patience;
 use crate::cli::problem::CallError;
 use crate::cli::reader::Reader;
-use crate::cli::url::ServerUrl;
 use crate::model::name::TopicName;
 
 /// Records in a page.
@@ -36,7 +36,7 @@ const LEAVE_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The gateway.
-    pub url: ServerUrl,
+    pub gateway: Gateway,
     /// What to read.
     pub source: Source,
     /// How records are printed.
@@ -85,7 +85,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> anyhow::Re
         Source::Topics { topics, from } => Feed::Reader(Reader::new(&topics, from)),
         Source::Group(terms) => Feed::Member(Box::new(Member::new(*terms))),
     };
-    let mut client = Client::new(options.url.clone());
+    let mut client = Client::new(options.gateway.clone());
     let interruption = async {
         tokio::select! {
             () = stop => Interruption::Signal,

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::cli::client::Client;
+use crate::cli::client::Gateway;
 use crate::cli::output::print;
 use crate::cli::output::table;
 use crate::cli::problem::CallError;
-use crate::cli::url::ServerUrl;
 use crate::model::name::GroupName;
 use crate::model::name::TopicName;
 use crate::model::time::now;
@@ -74,8 +74,8 @@ fn as_text<S: serde::Serializer>(name: &TopicName, serializer: S) -> Result<S::O
 ///
 /// # Errors
 /// If the gateway refuses or does not answer, or standard output cannot be written.
-pub async fn run(url: ServerUrl, action: Action) -> anyhow::Result<()> {
-    let mut client = Client::new(url);
+pub async fn run(gateway: Gateway, action: Action) -> anyhow::Result<()> {
+    let mut client = Client::new(gateway);
     match action {
         Action::List { json } => list(&mut client, json).await,
         Action::Describe { group, json } => describe(&mut client, &group, json).await,

@@ -1,9 +1,10 @@
 //! What the binary does beside serving: small commands of its own, and thin clients of the HTTP API for people at a
-//! terminal ([`groups`], [`consume`]).
+//! terminal ([`groups`], [`consume`], [`keys`]).
 
 pub mod client;
 pub mod consume;
 pub mod groups;
+pub mod keys;
 pub mod member;
 pub mod output;
 pub mod page;

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use clap::value_parser;
 
+use crate::cli::client::Gateway;
 use crate::cli::consume;
 use crate::cli::groups;
 use crate::cli::member;
@@ -30,6 +31,15 @@ struct Server {
     /// The gateway; only http:// URLs
     #[arg(long, env = "TIDEGATE_URL", value_name = "URL", default_value = "http://127.0.0.1:8080", global = true)]
     url: ServerUrl,
+    /// The key to call it with; better said by the variable, since others can see a command line
+    #[arg(long, env = "TIDEGATE_KEY", value_name = "KEY", hide_env_values = true, global = true)]
+    key: Option<String>,
+}
+
+impl From<Server> for Gateway {
+    fn from(Server { url, key }: Server) -> Self {
+        Self { url, key }
+    }
 }
 
 /// `tidegate groups`.
@@ -104,7 +114,7 @@ struct ResetFlags {
 
 impl Groups {
     /// The gateway, and what to do there.
-    pub(super) fn into_parts(self) -> (ServerUrl, groups::Action) {
+    pub(super) fn into_parts(self) -> (Gateway, groups::Action) {
         let action = match self.command {
             GroupsCommand::List { json } => groups::Action::List { json },
             GroupsCommand::Describe { group, json } => groups::Action::Describe { group, json },
@@ -115,7 +125,7 @@ impl Groups {
                 groups::Action::Reset { group, reset }
             }
         };
-        (self.server.url, action)
+        (self.server.into(), action)
     }
 }
 
@@ -184,7 +194,7 @@ impl From<Consume> for consume::Options {
             LineFormat::Json => page::Format::Json,
             LineFormat::Values => page::Format::Values,
         };
-        Self { url: server.url, source, format, max, follow }
+        Self { gateway: server.into(), source, format, max, follow }
     }
 }
 

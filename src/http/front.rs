@@ -1,6 +1,6 @@
 //! What every request passes, in one place and in this order: it gets an id; it must fit the limits of a head; its `Host`
-//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; then it is
-//! routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
+//! must be ours and its page allowed; a preflight is answered; while the node drains nothing new begins; its caller must be
+//! known, and have the right that the call needs ([`crate::http::gate`]); then it is routed, with panics contained. Every answer leaves with its id, its security headers and, if it is a refusal, its
 //! body.
 //!
 //! One function and no stack of layers: a layer costs a boxed future per request, and the order here matters.
@@ -30,9 +30,11 @@ use futures_util::FutureExt;
 use http_body::Body as HttpBody;
 use tower::Service;
 
-use crate::http::access;
-use crate::http::access::Seen;
+use crate::access::Access;
+use crate::access::caller::Caller;
+use crate::http::gate::Gate;
 use crate::http::hosts::Hosts;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::context::Context;
 use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
@@ -41,12 +43,17 @@ use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
+use crate::http::notes;
+use crate::http::notes::Seen;
 use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
+use crate::http::rights;
 use crate::model::limits::Limits;
+use crate::telemetry::audit::Failures;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Route;
+use crate::telemetry::metrics::tables::Label;
 use crate::telemetry::traces::span::Tracer;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -63,10 +70,14 @@ pub struct Front {
     hosts: Hosts,
     origins: Origins,
     limits: Limits,
+    gate: Gate,
     /// The next request id that is ours to give. Begins at random, so that restarts do not repeat ids.
     next_id: AtomicU64,
     draining: AtomicBool,
     metrics: Arc<Metrics>,
+    /// The name of a caller who is not known.
+    nobody: Arc<str>,
+    failures: Failures,
     /// Makes spans, if requests are traced at all.
     tracer: Option<Tracer>,
 }
@@ -78,6 +89,8 @@ struct Asked {
     uri: Uri,
     route: Route,
     began: Instant,
+    /// What the caller is called, once they are known.
+    caller: Arc<str>,
 }
 
 impl Asked {
@@ -86,8 +99,8 @@ impl Asked {
     }
 
     fn seen(&self, link: Link) -> Seen<'_> {
-        let &Self { ref request_id, ref method, ref uri, route, began } = self;
-        Seen { request_id, method, path: uri.path(), route, began, link, caller: "anonymous" }
+        let &Self { ref request_id, ref method, ref uri, route, began, ref caller, .. } = self;
+        Seen { request_id, method, path: uri.path(), route, began, link, caller }
     }
 
     fn is_write(&self) -> bool {
@@ -108,14 +121,27 @@ impl Front {
     /// Puts the rules before `router`.
     pub(crate) fn new(
         router: Router,
+        access: Access,
         hosts: Hosts,
         origins: Origins,
         limits: Limits,
         metrics: Arc<Metrics>,
         tracer: Option<Tracer>,
     ) -> Self {
-        let next_id = AtomicU64::new(fastrand::u64(..));
-        Self { router, hosts, origins, limits, next_id, draining: AtomicBool::new(false), metrics, tracer }
+        let (gate, next_id, draining) = (Gate(access), AtomicU64::new(fastrand::u64(..)), AtomicBool::new(false));
+        Self {
+            router,
+            hosts,
+            origins,
+            limits,
+            gate,
+            next_id,
+            draining,
+            metrics,
+            nobody: "nobody".into(),
+            failures: Failures::default(),
+            tracer,
+        }
     }
 
     /// What is counted and measured.
@@ -134,26 +160,33 @@ impl Front {
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let asked = Asked {
+        let mut asked = Asked {
             request_id: self.request_id(request.headers()),
             method: request.method().clone(),
             uri: request.uri().clone(),
             route: Route::of(trimmed(request.uri().path())),
             began: Instant::now(),
+            caller: Arc::clone(&self.nobody),
         };
-        let span = self.tracer.as_ref().and_then(|tracer| access::begin_span(tracer, request.headers()));
+        let span = self.tracer.as_ref().and_then(|tracer| notes::begin_span(tracer, request.headers()));
         let mut cross_origin = None;
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
             Ok(None) => {
                 without_trailing_slash(request.uri_mut());
-                let head_only = asked.method == Method::HEAD;
-                request.extensions_mut().insert(Context { request_id: asked.request_id.clone(), head_only, link });
-                let answer = self.route(request.map(Body::new), &asked);
-                match &span {
-                    None => answer.await,
-                    Some(span) => Box::pin(span.run(answer)).await,
+                match self.let_in(&mut request, link.remote, &mut asked.caller).await {
+                    Err(refusal) => refusal,
+                    Ok(caller) => {
+                        let (request_id, head_only) = (asked.request_id.clone(), asked.method == Method::HEAD);
+                        request.extensions_mut().insert(Context { request_id, head_only, link });
+                        request.extensions_mut().insert(Asking(caller));
+                        let answer = self.route(request.map(Body::new), &asked);
+                        match &span {
+                            None => answer.await,
+                            Some(span) => Box::pin(span.run(answer)).await,
+                        }
+                    }
                 }
             }
         };
@@ -163,10 +196,13 @@ impl Front {
         let code = response.extensions().get::<Problem>().map(Problem::code);
         let mut response = finish(response, &asked, cross_origin);
         let seen = asked.seen(link);
-        if let Some(span) = span {
-            access::end_span(span, &seen, response.status(), code);
+        if code == Some(Code::Unauthorized) {
+            self.failures.note(link.remote, seen.request_id.as_str(), seen.route.text());
         }
-        access::note(&self.metrics, &seen, &mut response, code);
+        if let Some(span) = span {
+            notes::end_span(span, &seen, response.status(), code);
+        }
+        notes::note(&self.metrics, &seen, &mut response, code);
         response
     }
 
@@ -210,6 +246,33 @@ impl Front {
             return Err(draining(request.method(), uri, headers));
         }
         Ok(None)
+    }
+
+    /// Who sends the request, if they may. What is no call of the API has no handler that could forget to ask: it is
+    /// answered here.
+    async fn let_in<B>(
+        &self,
+        request: &mut Request<B>,
+        remote: IpAddr,
+        name: &mut Arc<str>,
+    ) -> Result<Caller, Response> {
+        let mut uri = std::mem::take(request.uri_mut());
+        let (method, headers) = (request.method().clone(), request.headers());
+        let outcome = match rights::find(&method, uri.path()) {
+            Some(call) => self.gate.admit(call, headers, &mut uri, remote, name).await,
+            // Which methods a path has is told to anybody, as are the pages.
+            None if !is_api(uri.path()) || method == Method::OPTIONS => Ok(Caller::nobody()),
+            None => match self.gate.admit_to_nothing(headers, &uri, remote).await {
+                Ok(()) => return Err(nothing_there(uri.path())),
+                Err(refusal) => Err(refusal),
+            },
+        };
+        let outcome = outcome.map_err(|refusal| {
+            let passing = refusal.code() == Code::RateLimited && asks_for_stream(&method, &uri, request.headers());
+            if passing { refusal.as_event_stream() } else { refusal }.into_response()
+        });
+        *request.uri_mut() = uri;
+        outcome
     }
 
     /// The limits of a request's head. hyper has limits of its own, a little wider, and answers those without a body.
@@ -285,11 +348,29 @@ fn no_proxy() -> Problem {
 fn draining(method: &Method, uri: &Uri, headers: &HeaderMap) -> Problem {
     let problem = Problem::new(Code::Draining, "This node is shutting down.");
     // A browser's EventSource never comes back after a 503.
-    let stream = method == Method::GET
+    if asks_for_stream(method, uri, headers) { problem.as_event_stream() } else { problem }
+}
+
+fn asks_for_stream(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    method == Method::GET
         && is_api(uri.path())
         && uri.path().trim_end_matches('/').ends_with("/records")
-        && names_event_stream(uri.query(), headers);
-    if stream { problem.as_event_stream() } else { problem }
+        && names_event_stream(uri.query(), headers)
+}
+
+/// The answer to a path, or a method, that no call has.
+fn nothing_there(path: &str) -> Response {
+    let methods = rights::methods(path);
+    if methods.is_empty() {
+        return nothing_here().into_response();
+    }
+    let allow = HeaderValue::try_from(methods).expect("methods and commas are a header value");
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, allow)]).into_response()
+}
+
+/// The refusal of a path that leads nowhere.
+pub(crate) fn nothing_here() -> Problem {
+    Problem::new(Code::UnknownPath, "There is nothing at this path; `/docs` lists what there is.")
 }
 
 /// A path without the slash at its end, where [`without_trailing_slash`] takes it away.
@@ -408,16 +489,19 @@ fn headers_only(response: &mut Response) {
 mod tests {
     use axum::routing::get;
     use http_body_util::BodyExt;
+    use tempfile::TempDir;
 
     use super::*;
+    use crate::access;
 
-    fn front() -> Front {
+    async fn front() -> (TempDir, Front) {
         let router = Router::new().route("/v1/topics/{topic}", get(async || "a topic")).route(
-            "/v1/panics",
+            "/panics",
             get(async || -> &'static str { panic!("inside") }).post(async || -> &'static str { panic!("inside") }),
         );
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
-        Front::new(router, Hosts::default(), origins, Limits::default(), Arc::default(), None)
+        let (place, access) = access::tests::bench::open(access::Options::default()).await;
+        (place, Front::new(router, access, Hosts::default(), origins, Limits::default(), Arc::default(), None))
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {
@@ -433,22 +517,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_one_request() {
-        let front = front();
-        let (response, body) = ask(&front, Method::GET, "/v1/panics", &[]).await;
+        let (_place, front) = front().await;
+        let (response, body) = ask(&front, Method::GET, "/panics", &[]).await;
         assert_eq!(response.status(), 500);
         assert!(body.contains(r#""code":"internal""#), "{body}");
-        let (_, body) = ask(&front, Method::POST, "/v1/panics", &[]).await;
+        let (_, body) = ask(&front, Method::POST, "/panics", &[]).await;
         assert!(body.contains(r#""code":"outcome_unknown""#) && body.contains(r#""outcome":"unknown""#), "{body}");
         assert_eq!(ask(&front, Method::GET, "/v1/topics/a/", &[]).await.1, "a topic");
     }
 
     #[tokio::test]
     async fn the_wrong_method_is_told_the_right_ones() {
-        let front = front();
+        let (_place, front) = front().await;
         let (response, body) = ask(&front, Method::POST, "/v1/topics/a", &[]).await;
         assert_eq!(
             (response.status().as_u16(), &response.headers()["allow"]),
-            (405, &"GET, HEAD, OPTIONS".parse().expect("a value"))
+            (405, &"PUT, GET, HEAD, PATCH, DELETE, OPTIONS".parse().expect("a value"))
         );
         for hint in ["PUT", "/records", "/values", r#""outcome":"not_written""#] {
             assert!(body.contains(hint), "{hint}: {body}");
@@ -460,14 +544,15 @@ mod tests {
 
     #[tokio::test]
     async fn head_has_the_headers_of_get_and_no_body() {
-        let (response, body) = ask(&front(), Method::HEAD, "/v1/topics/a", &[]).await;
+        let (_place, front) = front().await;
+        let (response, body) = ask(&front, Method::HEAD, "/v1/topics/a", &[]).await;
         assert_eq!((response.status().as_u16(), body.as_str()), (200, ""));
         assert_eq!(response.headers()["content-length"], "7");
     }
 
     #[tokio::test]
     async fn while_draining_nothing_begins() {
-        let front = front();
+        let (_place, front) = front().await;
         front.drain();
         let (response, body) = ask(&front, Method::GET, "/v1/topics/a", &[]).await;
         assert_eq!(response.status(), 503);
@@ -485,7 +570,8 @@ mod tests {
     #[tokio::test]
     async fn a_listed_page_can_read_refusals() {
         let page = [("origin", "https://app.example.com"), ("x-request-id", "mine")];
-        let (response, _) = ask(&front(), Method::GET, "/nothing", &page).await;
+        let (_place, front) = front().await;
+        let (response, _) = ask(&front, Method::GET, "/nothing", &page).await;
         assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example.com");
         assert_eq!(response.headers()["x-request-id"], "mine");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");

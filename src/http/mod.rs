@@ -7,21 +7,24 @@ pub mod ops;
 pub mod origins;
 pub mod server;
 
-mod access;
 mod connection;
 mod front;
+mod gate;
 mod hosts;
+mod notes;
+mod rights;
+mod security;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::IntoResponse;
-use axum::response::Response;
 use utoipa::OpenApi;
 use utoipa::openapi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::access::Access;
 pub use crate::http::front::Front;
+use crate::http::front::nothing_here;
 use crate::http::hosts::Hosts;
 use crate::http::hosts::split_port;
 use crate::http::kit::problem::Problem;
@@ -56,13 +59,15 @@ pub struct Options {
         version = "1.0.0",
         description = "Partitioned, durable, replayable event logs over plain HTTP.\n\nRequests are strict: an unknown \
                        parameter or member is refused by name. Answers are open: they may gain members. Every refusal is \
-                       a problem (RFC 9457) with `code` and `retry`.",
+                       a problem (RFC 9457) with `code` and `retry`.\n\nFrom the first key on, calls need one; until then \
+                       none does.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "This gateway")),
     tags(
         (name = "topics", description = "Named logs and their partitions"),
         (name = "records", description = "Produce and consume"),
+        (name = "access", description = "Keys, tickets, and who one is"),
         (name = "operations", description = "Is it well, and what are its bounds"),
     ),
     components(schemas(Problem))
@@ -73,7 +78,7 @@ struct Contract;
 pub fn router(api: Api, ops: Ops) -> Router {
     let calls = OpenApiRouter::new().merge(native::routes().with_state(api)).merge(ops::routes().with_state(ops));
     let (router, _) = calls.split_for_parts();
-    router.merge(ops::documents::routes(&document())).merge(ops::pages::routes()).fallback(nothing_here)
+    router.merge(ops::documents::routes(&document())).merge(ops::pages::routes()).fallback(async || nothing_here())
 }
 
 /// The OpenAPI document, as it is published.
@@ -81,25 +86,28 @@ pub fn document() -> openapi::OpenApi {
     let mut document = Contract::openapi();
     document.merge(native::routes().into_openapi());
     document.merge(ops::routes().into_openapi());
+    security::describe(&mut document);
     document
 }
 
-/// Puts the front before a router.
-pub fn front(router: Router, options: &Options, metrics: Arc<Metrics>, tracer: Option<Tracer>) -> Arc<Front> {
+/// Puts the front before a router; `access` lets callers in.
+pub fn front(
+    router: Router,
+    access: Access,
+    options: &Options,
+    metrics: Arc<Metrics>,
+    tracer: Option<Tracer>,
+) -> Arc<Front> {
     let public = options.public_urls.iter().filter_map(|url| url.split_once("://"));
     let public = public.filter_map(|(_, authority)| split_port(authority)).map(|(host, _)| host.to_owned());
     let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
     let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
-    Arc::new(Front::new(router, hosts, origins, options.limits.clone(), metrics, tracer))
+    Arc::new(Front::new(router, access, hosts, origins, options.limits.clone(), metrics, tracer))
 }
 
 /// The metrics of a node that answers by this floor: its refusals are counted by their codes.
 pub fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new(Code::ALL.iter().map(|code| code.row().code)))
-}
-
-async fn nothing_here() -> Response {
-    Problem::new(Code::UnknownPath, "There is nothing at this path; `/docs` lists what there is.").into_response()
 }
 
 #[cfg(test)]

@@ -97,6 +97,8 @@ impl CrossOrigin {
     /// Lets the page read an answer.
     pub(crate) fn mark(self, headers: &mut HeaderMap) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.0);
+        // For the cookie with a ticket. It is no risk to name a page that was listed one by one.
+        headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         if !headers.contains_key(header::VARY) {
             headers.insert(header::VARY, HeaderValue::from_static("Origin"));

@@ -168,6 +168,7 @@ mod tests {
     use axum::body::Body;
     use axum::routing::get;
     use bytes::Bytes;
+    use tempfile::TempDir;
     use tokio::io::AsyncReadExt;
     use tokio::io::AsyncWriteExt;
     use tokio::sync::Notify;
@@ -175,6 +176,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::access;
     use crate::http;
 
     const PATIENCE: Duration = Duration::from_secs(10);
@@ -182,15 +184,17 @@ mod tests {
     struct Server {
         address: SocketAddr,
         tasks: Tasks,
+        _place: TempDir,
     }
 
-    fn start(router: Router, options: Options) -> Server {
+    async fn start(router: Router, options: Options) -> Server {
         let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let front = http::front(router, &http::Options::default(), Arc::default(), None);
+        let (place, access) = access::tests::bench::open(access::Options::default()).await;
+        let front = http::front(router, access, &http::Options::default(), Arc::default(), None);
         let tasks = Tasks::default();
         tasks.spawn("server", serve(listener, front, options, tasks.stopping().clone()));
-        Server { address, tasks }
+        Server { address, tasks, _place: place }
     }
 
     impl Server {
@@ -220,7 +224,7 @@ mod tests {
     async fn what_is_under_way_finishes_and_nothing_new_begins() {
         let (entered, is_in) = oneshot::channel();
         let release = Arc::new(Notify::new());
-        let server = start(waiting(entered, &release), Options::default());
+        let server = start(waiting(entered, &release), Options::default()).await;
         let client = async { server.ask("GET /wait HTTP/1.1\r\nhost: localhost\r\n\r\n").await };
         let drain = async {
             is_in.await.expect("the handler runs");
@@ -239,7 +243,7 @@ mod tests {
     async fn what_does_not_finish_is_cut_off() {
         let (entered, is_in) = oneshot::channel();
         let options = Options { drain_max: Duration::from_millis(50), ..Options::default() };
-        let server = start(waiting(entered, &Arc::new(Notify::new())), options);
+        let server = start(waiting(entered, &Arc::new(Notify::new())), options).await;
         let client = async { server.ask("GET /wait HTTP/1.1\r\nhost: localhost\r\n\r\n").await };
         let drain = async {
             is_in.await.expect("the handler runs");
@@ -251,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn a_head_that_does_not_come_is_408() {
         let options = Options { header_read_max: Duration::from_millis(50), ..Options::default() };
-        let server = start(Router::new(), options);
+        let server = start(Router::new(), options).await;
         let answer = server.ask("GET / HTTP/1.1\r\nhost: loc").await;
         assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request_timeout"), "{answer}");
         assert_eq!(server.ask("").await, "");
@@ -260,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_connection_is_closed() {
         let options = Options { idle_max: Duration::from_millis(50), ..Options::default() };
-        let server = start(Router::new(), options);
+        let server = start(Router::new(), options).await;
         let answer = server.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     }
@@ -278,7 +282,7 @@ mod tests {
             }))
         };
         let options = Options { write_stall_max: Duration::from_millis(100), ..Options::default() };
-        let server = start(Router::new().route("/endless", get(endless)), options);
+        let server = start(Router::new().route("/endless", get(endless)), options).await;
         let mut stream = TcpStream::connect(server.address).await.expect("it listens");
         stream.write_all(b"GET /endless HTTP/1.1\r\nhost: localhost\r\n\r\n").await.expect("it reads");
         let ended = timeout(PATIENCE, is_gone).await.expect("the body is dropped");

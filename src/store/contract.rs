@@ -17,6 +17,7 @@ use crate::model::topic::Retention;
 use crate::model::topic::Topic;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
+use crate::store::access_contract::AccessStore;
 use crate::store::cluster_contract::ClusterStore;
 use crate::store::error::StoreError;
 use crate::store::group_contract::GroupStore;
@@ -234,4 +235,4 @@ pub trait Upkeep: Send + Sync + 'static {
 }
 
 /// All of it.
-pub trait Store: TopicStore + LogStore + GroupStore + ClusterStore + Upkeep {}
+pub trait Store: TopicStore + LogStore + GroupStore + AccessStore + ClusterStore + Upkeep {}

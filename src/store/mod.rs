@@ -1,5 +1,7 @@
 //! The SQL tables, behind one contract. The only place that knows which database is below.
 
+pub mod access_contract;
+mod access_rows;
 pub mod cluster_contract;
 pub mod contract;
 mod directory;
@@ -27,6 +29,14 @@ pub use options::Options;
 pub use options::PostgresUrl;
 pub use options::READERS_DEFAULT;
 pub use options::WAL_BYTES_MAX_DEFAULT;
+
+/// Opens the store for a look at its keys, or a change of them. On PostgreSQL nodes may be at work beside it.
+pub async fn open_for_keys(options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    match &options.postgres {
+        Some(url) => postgres::open_beside(url, options).await,
+        None => sqlite::open(options).await,
+    }
+}
 
 /// Opens the store: makes what is missing, checks that the settings durability rests on are in force.
 pub async fn open(options: &Options) -> Result<Arc<dyn Store>, OpenError> {

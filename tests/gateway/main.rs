@@ -5,7 +5,10 @@
 //! tools are in `harness`.
 
 mod harness;
+#[path = "../keys/mod.rs"]
+mod signers;
 
+mod api_keys;
 mod browsers;
 mod caching;
 mod cli;
@@ -27,6 +30,10 @@ mod groups_stream;
 mod groups_stream_asking;
 mod health;
 mod idempotency;
+mod jwt;
+mod jwt_issuers;
+mod jwt_refusals;
+mod keys_cli;
 mod limits;
 mod lock;
 mod logs;
@@ -45,12 +52,15 @@ mod produce_stream;
 mod produce_values;
 mod real_input;
 mod retention;
+mod rights;
+mod rights_end;
 mod segment_cache;
 mod shutdown;
 mod single_records;
 mod slow_readers;
 mod sse;
 mod sse_resume;
+mod tickets;
 mod topics;
 mod traces;
 mod two_nodes;

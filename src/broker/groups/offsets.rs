@@ -97,6 +97,19 @@ impl Broker {
         Ok(self.take_step(step(group, member, epoch, Commit::Nothing, None), Urgency::Now).await?.lease_ms)
     }
 
+    /// The topics that a cursor tells of; those that are gone are left out.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn topics_of(&self, cursor: &MemberCursor) -> Result<Vec<TopicName>, Error> {
+        let mut names: Vec<TopicName> = Vec::new();
+        let mut last = None;
+        for id in cursor.partitions.keys().filter(|id| last.replace(id.topic) != Some(id.topic)) {
+            names.extend(self.catalog().find_by_id(id.topic).await?.map(|known| known.topic.name.clone()));
+        }
+        Ok(names)
+    }
+
     async fn commit(
         &self,
         group: &GroupName,

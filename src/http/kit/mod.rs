@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod body;
+pub mod caller;
 pub mod context;
 pub mod fanout;
 pub mod media;

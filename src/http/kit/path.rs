@@ -75,6 +75,24 @@ pub struct MemberPath {
     pub member: MemberName,
 }
 
+/// `/v1/keys/{id}`
+#[derive(Debug, Clone, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct KeyPath {
+    /// Id of the key.
+    #[param(min_length = 1, example = "k3F0aZ81mQwX")]
+    pub id: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Raw::of(parts, state).await?;
+        Ok(Self { id: path.get("id").to_owned() })
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for TopicPath {
     type Rejection = Problem;
 

@@ -1,5 +1,6 @@
 //! Tidegate's own API (api.md), version 1.
 
+pub mod access;
 pub mod consume;
 pub mod error;
 pub mod groups;
@@ -16,6 +17,7 @@ pub use crate::http::native::state::Options;
 /// All calls of this API.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
+        .merge(access::routes())
         .merge(topics::calls::routes())
         .merge(produce::calls::routes())
         .merge(consume::calls::routes())

@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
+use crate::access::hold::Hold;
 use crate::broker::Broker;
 use crate::http::native::consume::feed::Feeds;
 use crate::http::native::consume::pulse::Pulse;
@@ -33,6 +35,8 @@ impl Default for Options {
 pub struct Api {
     /// What the gateway does.
     pub broker: Broker,
+    /// Who may do it, and for how long.
+    pub access: Access,
     /// The bounds of requests.
     pub limits: Arc<Limits>,
     /// Cancelled when the node begins to shut down: waits answer, streams end.
@@ -47,13 +51,23 @@ pub struct Api {
 
 impl Api {
     /// The state over a broker; `tasks` run its feeds.
-    pub fn new(broker: Broker, options: Options, draining: CancellationToken, tasks: &Tasks) -> Self {
+    pub fn new(broker: Broker, access: Access, options: Options, draining: CancellationToken, tasks: &Tasks) -> Self {
         let limits = Arc::new(broker.limits().clone());
         let pulse = Pulse::start(options.heartbeat, draining.clone(), tasks);
         let feeds = Feeds::new(broker.clone(), pulse.clone(), draining.clone(), tasks.clone());
         let streams =
             Arc::new(Streams { broker: broker.clone(), pulse, draining: draining.clone(), tasks: tasks.clone() });
-        Self { broker, limits, draining, options: Arc::new(options), feeds, streams }
+        Self { broker, access, limits, draining, options: Arc::new(options), feeds, streams }
+    }
+}
+
+impl Api {
+    /// Ends when a wait has to: the node shuts down, or the caller's rights end.
+    pub async fn cut_short(&self, hold: &Hold) {
+        tokio::select! {
+            () = self.draining.cancelled() => {}
+            () = hold.ended() => {}
+        }
     }
 }
 

@@ -1,7 +1,9 @@
-//! One behaviour suite for every store: what `contract.rs` and `group_contract.rs` promise, each promise a test.
+//! One behaviour suite for every store: what `contract.rs`, `group_contract.rs` and `access_contract.rs`
+//! promise, each promise a test.
 //! `conformance!(sqlite, open)` makes the tests for one database; a behaviour that no list names is dead code, so the
 //! compiler keeps it whole.
 
+pub(super) mod access;
 pub(super) mod append;
 pub(super) mod bench;
 pub(super) mod group_ends;
@@ -110,6 +112,13 @@ macro_rules! conformance {
                     a_lease_that_ran_out_is_taken_up_again
                     notes_come_back_as_they_were
                     one_batch_serves_many_members_of_many_groups
+                }
+                access {
+                    keys_come_back_as_they_were_made
+                    the_first_key_can_make_others
+                    nothing_turns_authentication_off
+                    authentication_can_be_asked_for_without_a_key
+                    keys_are_bounded
                 }
             }
         }

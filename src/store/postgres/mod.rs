@@ -1,5 +1,6 @@
 //! The store on PostgreSQL: any number of nodes on one database. A connection of its own appends, a pool does the rest.
 
+mod access;
 mod append;
 mod bounds;
 mod cluster;
@@ -28,8 +29,10 @@ use async_trait::async_trait;
 
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
+use crate::model::key::Key;
 use crate::model::name::GroupName;
 use crate::model::name::TopicName;
+use crate::model::secret::KeyId;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
 use crate::model::topic::PartitionId;
@@ -37,6 +40,9 @@ use crate::model::topic::Retention;
 use crate::model::topic::Topic;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
+use crate::store::access_contract::AccessState;
+use crate::store::access_contract::AccessStore;
+use crate::store::access_contract::KeyCreation;
 use crate::store::cluster_contract::ChangedTopics;
 use crate::store::cluster_contract::ClusterStore;
 use crate::store::cluster_contract::News;
@@ -71,6 +77,11 @@ use database::Postgres;
 /// Opens the database that `url` names.
 pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Arc<dyn Store>, OpenError> {
     Ok(Arc::new(Postgres::open(url, options).await?))
+}
+
+/// The same without a directory of its own, and without what appends.
+pub(super) async fn open_beside(url: &PostgresUrl, options: &Options) -> Result<Arc<dyn Store>, OpenError> {
+    Ok(Arc::new(Postgres::connect(url, options, 0, None).await?))
 }
 
 impl Store for Postgres {}
@@ -257,6 +268,34 @@ impl GroupStore for Postgres {
     async fn purge_members(&self, before: Millis) -> Result<bool, StoreError> {
         let (mut connection, patience) = self.connection().await?;
         patience.writing(groups::upkeep::purge_members(&mut connection, before)).await
+    }
+}
+
+#[async_trait]
+impl AccessStore for Postgres {
+    async fn access_version(&self) -> Result<u64, StoreError> {
+        let (mut connection, patience) = self.connection().await?;
+        patience.reading(access::version(&mut connection)).await
+    }
+
+    async fn access(&self) -> Result<AccessState, StoreError> {
+        let (mut connection, patience) = self.connection().await?;
+        patience.reading(access::read(&mut connection)).await
+    }
+
+    async fn create_key(&self, key: &Key, keys_max: usize) -> Result<KeyCreation, StoreError> {
+        let (mut connection, patience) = self.connection().await?;
+        patience.writing(access::create(&mut connection, key, keys_max)).await
+    }
+
+    async fn delete_key(&self, id: KeyId) -> Result<bool, StoreError> {
+        let (mut connection, patience) = self.connection().await?;
+        patience.writing(access::delete(&mut connection, id)).await
+    }
+
+    async fn require_access(&self) -> Result<(), StoreError> {
+        let (mut connection, patience) = self.connection().await?;
+        patience.writing(access::require(&mut connection)).await
     }
 }
 

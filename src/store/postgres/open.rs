@@ -1,6 +1,7 @@
 //! Opening the database: the settings that durability rests on are looked at, the migrations are applied.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::store::directory;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
 use crate::store::options::PostgresUrl;
+use crate::store::postgres::access;
 use crate::store::postgres::connect;
 use crate::store::postgres::database::Postgres;
 use crate::store::postgres::debt::Debt;
@@ -37,21 +39,32 @@ impl Postgres {
     pub(super) async fn open(url: &PostgresUrl, options: &Options) -> Result<Self, OpenError> {
         // It is that of the segment files here.
         let directory = directory::lock(&options.data_dir)?;
+        Self::connect(url, options, options.lanes, Some(directory)).await
+    }
+
+    /// Connects with so many lanes.
+    pub(super) async fn connect(
+        url: &PostgresUrl,
+        options: &Options,
+        lane_count: u32,
+        directory: Option<File>,
+    ) -> Result<Self, OpenError> {
         let connect_options = connect_options(url)?;
         let first = timeout(FIRST_ANSWER_MAX, connect::first(&connect_options)).await;
         let mut first = first.map_err(|_| OpenError::Silent)?.map_err(OpenError::Database)?;
         check(&mut first).await?;
         migrate(&mut first).await?;
+        access::prepare(&mut first).await.map_err(OpenError::Database)?;
         first.close().await.map_err(OpenError::Database)?;
 
         let mut lanes = Vec::new();
-        for _ in 0..options.lanes {
+        for _ in 0..lane_count {
             lanes.push(Mutex::new(Lane::open(connect_options.clone()).await.map_err(OpenError::Store)?));
         }
         let pool = connect::pool(connect_options.clone(), options.readers).await.map_err(OpenError::Database)?;
         let herald = Herald::new(connect::herald(connect_options));
         let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
-        let directory = Mutex::new(Some(directory));
+        let directory = Mutex::new(directory);
         let (number, debt, health) = (fastrand::i64(..), Debt::default(), Health::new());
         Ok(Self { lanes, pool, health, herald, number, debt, partitions_max, idempotency_ms, directory })
     }
@@ -96,6 +109,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
         ("batches", include_str!("../../../migrations/postgres/0002_batches.sql")),
         ("idempotency", include_str!("../../../migrations/postgres/0003_idempotency.sql")),
         ("groups", include_str!("../../../migrations/postgres/0004_groups.sql")),
+        ("access", include_str!("../../../migrations/postgres/0005_access.sql")),
     ];
     let migrations = (1..).zip(files).map(|(version, (name, sql))| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)

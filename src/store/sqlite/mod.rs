@@ -1,5 +1,6 @@
 //! The store on SQLite: one file, one writing connection, a pool of readers beside it (WAL).
 
+mod access;
 mod clock;
 mod database;
 mod groups;
@@ -21,8 +22,10 @@ use async_trait::async_trait;
 
 use crate::model::batch::RecordBatch;
 use crate::model::group::Group;
+use crate::model::key::Key;
 use crate::model::name::GroupName;
 use crate::model::name::TopicName;
+use crate::model::secret::KeyId;
 use crate::model::time;
 use crate::model::time::Millis;
 use crate::model::topic::LogBounds;
@@ -31,6 +34,9 @@ use crate::model::topic::Retention;
 use crate::model::topic::Topic;
 use crate::model::topic::TopicConfig;
 use crate::model::topic::TopicId;
+use crate::store::access_contract::AccessState;
+use crate::store::access_contract::AccessStore;
+use crate::store::access_contract::KeyCreation;
 use crate::store::cluster_contract::ChangedTopics;
 use crate::store::cluster_contract::ClusterStore;
 use crate::store::cluster_contract::News;
@@ -235,6 +241,35 @@ impl GroupStore for Sqlite {
     async fn purge_members(&self, before: Millis) -> Result<bool, StoreError> {
         let mut writer = self.writer().await?;
         let done = groups::upkeep::purge_members(&mut writer, before).await;
+        self.settle(writer, 0, done).await
+    }
+}
+
+#[async_trait]
+impl AccessStore for Sqlite {
+    async fn access_version(&self) -> Result<u64, StoreError> {
+        access::version(&mut *self.reader().await?).await
+    }
+
+    async fn access(&self) -> Result<AccessState, StoreError> {
+        access::read(&mut *self.reader().await?).await
+    }
+
+    async fn create_key(&self, key: &Key, keys_max: usize) -> Result<KeyCreation, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = access::create(&mut writer, key, keys_max).await;
+        self.settle(writer, 0, done).await
+    }
+
+    async fn delete_key(&self, id: KeyId) -> Result<bool, StoreError> {
+        let mut writer = self.writer().await?;
+        let done = access::delete(&mut writer, id).await;
+        self.settle(writer, 0, done).await
+    }
+
+    async fn require_access(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer().await?;
+        let done = access::require(&mut writer).await;
         self.settle(writer, 0, done).await
     }
 }

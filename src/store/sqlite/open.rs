@@ -25,6 +25,7 @@ use crate::store::directory;
 use crate::store::error::StoreError;
 use crate::store::open_error::OpenError;
 use crate::store::options::Options;
+use crate::store::sqlite::access;
 use crate::store::sqlite::clock::Clock;
 use crate::store::sqlite::database::Sqlite;
 use crate::store::sqlite::groups::upkeep::restart_leases;
@@ -64,6 +65,7 @@ impl Sqlite {
         check_settings(&mut writer).await?;
         migrate(&mut writer).await?;
         let mut writer = Writer::new(writer, lock, options).await.map_err(OpenError::Store)?;
+        access::prepare(&mut writer).await.map_err(OpenError::Store)?;
         let clock = Clock::start();
         restart_leases(&mut writer, clock.now()).await.map_err(OpenError::Store)?;
 
@@ -148,6 +150,7 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), OpenError> {
         ("batches", include_str!("../../../migrations/sqlite/0002_batches.sql")),
         ("idempotency", include_str!("../../../migrations/sqlite/0003_idempotency.sql")),
         ("groups", include_str!("../../../migrations/sqlite/0004_groups.sql")),
+        ("access", include_str!("../../../migrations/sqlite/0005_access.sql")),
     ];
     let migrations = (1..).zip(files).map(|(version, (name, sql))| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)

@@ -27,13 +27,15 @@ const RETRIES: [&str; 4] = ["never", "later", "same_key", "rejoin"];
 pub(crate) struct Client {
     http: reqwest::Client,
     address: Arc<Mutex<SocketAddr>>,
+    /// Sent with every request.
+    key: Option<Arc<str>>,
 }
 
 impl Client {
     /// A client with connections of its own.
     pub(crate) fn new(address: SocketAddr) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client without TLS can be built");
-        Self { http, address: Arc::new(Mutex::new(address)) }
+        Self { http, address: Arc::new(Mutex::new(address)), key: None }
     }
 
     /// A client that speaks HTTP/2 from the first byte.
@@ -43,12 +45,17 @@ impl Client {
             .http2_prior_knowledge()
             .build()
             .expect("a client without TLS can be built");
-        Self { http, address: Arc::new(Mutex::new(address)) }
+        Self { http, address: Arc::new(Mutex::new(address)), key: None }
     }
 
     /// A client of the same gateway with connections of its own.
     pub(crate) fn another(&self) -> Self {
-        Self::new(self.address())
+        Self { key: self.key.clone(), ..Self::new(self.address()) }
+    }
+
+    /// The same client with a key.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(Arc::from(key)), ..self.clone() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -61,7 +68,11 @@ impl Client {
 
     pub(crate) fn request(&self, method: &str, path: &str) -> Call {
         let method = Method::from_bytes(method.as_bytes()).expect("tests use methods that are tokens");
-        Call(self.http.request(method, format!("http://{}{path}", self.address())))
+        let call = Call(self.http.request(method, format!("http://{}{path}", self.address())));
+        match &self.key {
+            Some(key) => call.header("authorization", &format!("Bearer {key}")),
+            None => call,
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Call {

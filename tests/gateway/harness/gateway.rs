@@ -35,6 +35,7 @@ const READERS: &str = "2";
 /// A running gateway with a data directory of its own, and on PostgreSQL a database of its own; all end with the value.
 pub(crate) struct Gateway {
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     directory: TempDir,
     process: Process,
     client: Client,
@@ -52,31 +53,43 @@ impl Gateway {
     pub(crate) async fn with(backend: Backend, flags: &[&str]) -> Self {
         let mut flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         match backend {
-            Backend::Sqlite => Self::spawn(flags, None).await,
+            Backend::Sqlite => Self::spawn(flags, Vec::new(), None).await,
             Backend::Postgres => {
                 let database = Database::create().await;
                 flags.extend(on_postgres(&database.url()));
-                Self::spawn(flags, Some(Arc::new(database))).await
+                Self::spawn(flags, Vec::new(), Some(Arc::new(database))).await
             }
         }
     }
 
+    /// Starts a gateway on SQLite with `flags` and this in its environment.
+    pub(crate) async fn with_environment(flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let flags = flags.iter().map(ToString::to_string).collect();
+        let environment = environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Self::spawn(flags, environment, None).await
+    }
+
     /// Starts a gateway on an empty PostgreSQL database that is the caller's.
     pub(crate) async fn on(database_url: &str) -> Self {
-        Self::spawn(on_postgres(database_url).into(), None).await
+        Self::spawn(on_postgres(database_url).into(), Vec::new(), None).await
+    }
+
+    /// The URL of its database, which is on PostgreSQL.
+    pub(crate) fn database_url(&self) -> String {
+        self.database.as_ref().expect("SQLite has no URL").url()
     }
 
     /// Starts another node with the same flags on the same PostgreSQL database.
     pub(crate) async fn second_node(&self) -> Self {
         let database = self.database.as_ref().expect("SQLite has one node");
-        Self::spawn(self.flags.clone(), Some(Arc::clone(database))).await
+        Self::spawn(self.flags.clone(), self.environment.clone(), Some(Arc::clone(database))).await
     }
 
-    async fn spawn(flags: Vec<String>, database: Option<Arc<Database>>) -> Self {
+    async fn spawn(flags: Vec<String>, environment: Vec<(String, String)>, database: Option<Arc<Database>>) -> Self {
         let directory = tempfile::tempdir().expect("the temporary directory is writable");
-        let mut process = Process::spawn(&data_dir(&directory), &flags);
+        let mut process = Process::spawn(&data_dir(&directory), &flags, &environment);
         let client = Client::new(process.address().await);
-        Self { flags, directory, process, client, database }
+        Self { flags, environment, directory, process, client, database }
     }
 
     /// Stops the process as a debugger or a full machine would: it keeps all it has, and does nothing.
@@ -140,7 +153,7 @@ impl Gateway {
 
     /// Starts the process again on the same data directory, after `stop` or `kill9`. Clients and topics follow.
     pub(crate) async fn start_again(&mut self) {
-        self.process = Process::spawn(&self.data_dir(), &self.flags);
+        self.process = Process::spawn(&self.data_dir(), &self.flags, &self.environment);
         let address = self.process.address().await;
         self.client.moved_to(address);
     }
@@ -204,7 +217,7 @@ impl Deref for Gateway {
 /// Runs the binary against `data_dir` until it ends by itself and returns its status and standard error.
 pub(crate) async fn run_to_its_end(data_dir: &Path, flags: &[&str]) -> (ExitStatus, String) {
     let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-    let mut process = Process::spawn(data_dir, &flags);
+    let mut process = Process::spawn(data_dir, &flags, &[]);
     let status = process.ended().await;
     let stderr = process.drained_stderr();
     (status, stderr)
@@ -232,7 +245,7 @@ struct Process {
 }
 
 impl Process {
-    fn spawn(data_dir: &Path, flags: &[String]) -> Self {
+    fn spawn(data_dir: &Path, flags: &[String], environment: &[(String, String)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         for (name, _) in std::env::vars_os() {
             if ["TIDEGATE_", "OTEL_"].iter().any(|ours| name.to_string_lossy().starts_with(ours)) {
@@ -240,6 +253,7 @@ impl Process {
             }
         }
         command.args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).args(flags);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("cargo has built the binary");
         let stdout = child.stdout.take().expect("standard output is piped");

@@ -1,5 +1,6 @@
 //! The tools of the suite: a gateway process, a client, topics, records, streams, and waiting for conditions.
 
+pub(crate) mod access;
 pub(crate) mod client;
 pub(crate) mod collector;
 pub(crate) mod front;

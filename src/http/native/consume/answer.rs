@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::hold::Hold;
 use crate::broker::error::Error;
 use crate::broker::reader::Page;
 use crate::broker::reader::PageLimit;
@@ -53,16 +54,22 @@ pub fn link(read: &ReadQuery<'_>, cursor: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("<{}>; rel=\"next\"", read.next(cursor))).ok()
 }
 
-/// One page, complete.
-pub fn page(read: &ReadQuery<'_>, reader: &Reader, page: &Page, asked: &HeaderMap, max_age: Duration) -> Response {
+/// One page, complete. `is_public` if anybody could have asked for it.
+pub fn page(
+    read: &ReadQuery<'_>,
+    reader: &Reader,
+    page: &Page,
+    asked: &HeaderMap,
+    max_age: Duration,
+    is_public: bool,
+) -> Response {
     let at_tail = reader.at_tail();
     let mut response = head(read, reader.cursor(), at_tail);
     let full = page.full && !at_tail && page.records > 0;
     let one_partition = reader.cursor().topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() == 1;
     if full && one_partition && read.by_cursor() && !read.lag && !max_age.is_zero() {
         let tag = entity_tag(read, reader.cursor());
-        // Whoever needs no credentials may share what the URL alone describes.
-        let who = if read.names_format() { "public" } else { "private" };
+        let who = if is_public && read.names_format() { "public" } else { "private" };
         let keep = format!("{who}, max-age={}, immutable", max_age.as_secs());
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(keep).expect("words and a number"));
@@ -148,22 +155,23 @@ pub fn write_records(format: Format, reader: &Reader, page: &Page, out: &mut Vec
     }
 }
 
-/// All that is there now, as lines. What the head says of the end is kept, or the answer is broken off: never shortened.
-pub fn dump(read: &ReadQuery<'_>, reader: Reader, draining: CancellationToken) -> Response {
+/// All that is there now, as lines, for as long as `hold` lasts. What the head says of the end is kept, or the answer is
+/// broken off: never shortened.
+pub fn dump(read: &ReadQuery<'_>, reader: Reader, draining: CancellationToken, hold: Hold) -> Response {
     let end = reader.end();
     let mut response = head(read, &end, true);
     let format = read.format;
-    let pieces = stream::try_unfold(reader, move |mut reader| {
+    let pieces = stream::try_unfold((reader, hold), move |(mut reader, hold)| {
         let (end, draining) = (end.clone(), draining.clone());
         async move {
             loop {
-                if draining.is_cancelled() {
+                if draining.is_cancelled() || hold.has_ended() {
                     return Err(Error::Draining);
                 }
                 let page = reader.page(PIECE, Some(&end)).await?;
                 if page.records > 0 {
                     let piece = Bytes::from(lines(format, &reader, &page));
-                    return Ok(Some((piece, reader)));
+                    return Ok(Some((piece, (reader, hold))));
                 }
                 // A search by key may look through much and find nothing.
                 if !page.full {

@@ -1,6 +1,7 @@
 //! Consume: one endpoint, several ways. The query becomes a [`ReadQuery`], and each way is one arm of a match.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -14,9 +15,12 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::caller::Identity;
 use crate::broker::error::Error;
 use crate::broker::read::poll;
 use crate::broker::reader::Reader;
+use crate::http::kit::caller::Asking;
+use crate::http::kit::caller::unauthorized;
 use crate::http::kit::context::Context;
 use crate::http::kit::media::Format;
 use crate::http::kit::path::PartitionPath;
@@ -65,11 +69,12 @@ pub fn routes() -> OpenApiRouter<Api> {
 async fn read_topic(
     State(api): State<Api>,
     context: Context,
+    asking: Asking,
     path: TopicPath,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    read(&api, &context, Scope::Topic(path.topic), &uri, &headers).await
+    read(&api, &context, &asking, Scope::Topic(path.topic), &uri, &headers).await
 }
 
 /// Read several topics
@@ -81,10 +86,11 @@ async fn read_topic(
 async fn read_topics(
     State(api): State<Api>,
     context: Context,
+    asking: Asking,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    read(&api, &context, Scope::Topics, &uri, &headers).await
+    read(&api, &context, &asking, Scope::Topics, &uri, &headers).await
 }
 
 /// Read a partition
@@ -96,16 +102,25 @@ async fn read_topics(
 async fn read_partition(
     State(api): State<Api>,
     context: Context,
+    asking: Asking,
     path: PartitionPath,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    read(&api, &context, Scope::Partition(path.topic, path.partition), &uri, &headers).await
+    read(&api, &context, &asking, Scope::Partition(path.topic, path.partition), &uri, &headers).await
 }
 
-async fn read(api: &Api, context: &Context, scope: Scope, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn read(
+    api: &Api,
+    context: &Context,
+    asking: &Asking,
+    scope: Scope,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let read = ReadQuery::parse(scope, uri.query(), headers, &api.limits)?;
-    answer(api, context, &read, headers).await.map_err(|error| {
+    asking.consumes(&read.request.topics)?;
+    answer(api, context, asking, &read, headers).await.map_err(|error| {
         let link = way_on(&error).and_then(|cursor| answer::link(&read, cursor));
         let mut problem = Problem::from(error);
         if let Some(link) = link {
@@ -115,28 +130,49 @@ async fn read(api: &Api, context: &Context, scope: Scope, uri: &Uri, headers: &H
     })
 }
 
-async fn answer(api: &Api, context: &Context, read: &ReadQuery<'_>, headers: &HeaderMap) -> Result<Response, Error> {
+async fn answer(
+    api: &Api,
+    context: &Context,
+    asking: &Asking,
+    read: &ReadQuery<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
     let mut reader = api.broker.reader(read.request.clone()).await?;
     match read.mode {
         Mode::Endless(format) => {
             if let Err(error @ Error::OffsetOutOfRange(_)) = reader.check_positions() {
                 return Err(error);
             }
-            endless(api, context, read, reader, format).await
+            endless(api, context, asking, read, reader, format).await
         }
         Mode::Page { .. } => {
-            let wait = if context.head_only { std::time::Duration::ZERO } else { read.wait };
-            let page = poll(&mut reader, read.mode.limit(), wait, api.draining.cancelled()).await?;
-            Ok(answer::page(read, &reader, &page, headers, api.options.cache_max_age))
+            let limit = read.mode.limit();
+            let page = if read.wait.is_zero() || context.head_only {
+                poll(&mut reader, limit, Duration::ZERO, api.draining.cancelled()).await?
+            } else {
+                let hold = api.access.hold(&asking.0);
+                let page = poll(&mut reader, limit, read.wait, api.cut_short(&hold)).await?;
+                if hold.has_ended() {
+                    return Ok(unauthorized().into_response());
+                }
+                page
+            };
+            // Whoever needs no credentials may share what the URL alone describes.
+            let is_public = asking.0.identity == Identity::Anonymous;
+            Ok(answer::page(read, &reader, &page, headers, api.options.cache_max_age, is_public))
         }
         Mode::Dump => {
             reader.check_positions()?;
+            let hold = api.access.hold(&asking.0);
             if !read.wait.is_zero() && !context.head_only {
                 let mut look = reader.clone();
-                poll(&mut look, read.mode.limit(), read.wait, api.draining.cancelled()).await?;
+                poll(&mut look, read.mode.limit(), read.wait, api.cut_short(&hold)).await?;
+                if hold.has_ended() {
+                    return Ok(unauthorized().into_response());
+                }
                 reader.refresh().await?;
             }
-            Ok(answer::dump(read, reader, api.draining.clone()))
+            Ok(answer::dump(read, reader, api.draining.clone(), hold))
         }
     }
 }
@@ -144,6 +180,7 @@ async fn answer(api: &Api, context: &Context, read: &ReadQuery<'_>, headers: &He
 async fn endless(
     api: &Api,
     context: &Context,
+    asking: &Asking,
     read: &ReadQuery<'_>,
     reader: Reader,
     format: StreamFormat,
@@ -163,8 +200,8 @@ async fn endless(
         let shared = api.feeds.attach(&selection).await?;
         feed = shared.map(|shared| (shared, Arc::new(selection)));
     }
-    let streams = Arc::clone(&api.streams);
-    *response.body_mut() = Body::new(Subscriber::new(streams, reader, feed, format, context.request_id.clone()));
+    let (streams, hold) = (Arc::clone(&api.streams), api.access.hold(&asking.0));
+    *response.body_mut() = Body::new(Subscriber::new(streams, hold, reader, feed, format, context.request_id.clone()));
     Ok(response)
 }
 

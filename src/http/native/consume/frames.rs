@@ -49,6 +49,8 @@ pub enum Ending {
     Draining,
     /// Something is wrong with what is read.
     Failed(Error),
+    /// Its reader may not go on.
+    Refused(Problem),
 }
 
 /// A stretch that was dropped before it could be read.
@@ -154,6 +156,7 @@ impl StreamFormat {
         let (problem, retry) = match ending {
             Ending::Draining => (Problem::from(Error::Draining), Some(fastrand::u32(RETRY_AT_SHUTDOWN_MS))),
             Ending::Failed(error) => (Problem::from(error.clone()), None),
+            Ending::Refused(problem) => (problem.clone(), None),
         };
         let json = problem.to_json(request_id);
         let retry = retry.map(|ms| format!("retry: {ms}\n")).unwrap_or_default();

@@ -17,11 +17,13 @@ use http_body::Frame;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::hold::Hold;
 use crate::broker::Broker;
 use crate::broker::error::Error;
 use crate::broker::read::Start;
 use crate::broker::reader::PageLimit;
 use crate::broker::reader::Reader;
+use crate::http::kit::caller::unauthorized;
 use crate::http::kit::context::RequestId;
 use crate::http::kit::fanout::Follower;
 use crate::http::kit::fanout::Next;
@@ -56,6 +58,8 @@ pub struct Streams {
 /// The body of an endless answer.
 pub struct Subscriber {
     shared: Arc<Streams>,
+    /// How long its reader may go on.
+    hold: Hold,
     request_id: RequestId,
     format: StreamFormat,
     /// The feed it takes part in, with its selection; without one it stays by itself.
@@ -86,6 +90,7 @@ impl Subscriber {
     /// A subscriber at the position of `reader`.
     pub fn new(
         shared: Arc<Streams>,
+        hold: Hold,
         reader: Reader,
         feed: Option<(Arc<Feed>, Arc<Selection>)>,
         format: StreamFormat,
@@ -96,7 +101,7 @@ impl Subscriber {
         let state = State::Opening(format.opening(&position), Box::new(reader));
         let kind = if format == StreamFormat::Sse { StreamKind::Sse } else { StreamKind::Ndjson };
         let open = shared.broker.metrics().stream(kind);
-        Self { shared, request_id, format, feed, state, _open: open }
+        Self { shared, hold, request_id, format, feed, state, _open: open }
     }
 
     fn read(&self, reader: Box<Reader>) -> State {
@@ -141,6 +146,10 @@ impl Body for Subscriber {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
+        // Between two frames, and whatever it is waiting for.
+        if !matches!(this.state, State::Over) && this.hold.poll_ended(cx).is_ready() {
+            return this.end(&Ending::Refused(unauthorized()));
+        }
         loop {
             match std::mem::replace(&mut this.state, State::Over) {
                 State::Opening(bytes, reader) => {

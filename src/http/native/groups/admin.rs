@@ -15,6 +15,7 @@ use crate::broker::groups::admin::OffsetReset;
 use crate::broker::groups::admin::ResetTo;
 use crate::http::kit::audit::Detail;
 use crate::http::kit::body;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::path::GroupPath;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -103,6 +104,7 @@ struct ResetOffsetAnswer {
         Problem))]
 async fn reset_offsets(
     State(api): State<Api>,
+    asking: Asking,
     GroupPath { group }: GroupPath,
     uri: Uri,
     body::Json(body): body::Json<ResetBody>,
@@ -111,6 +113,7 @@ async fn reset_offsets(
     let topic = body.topic.parse();
     let topic: TopicName =
         topic.map_err(|why| Problem::new(Code::InvalidName, format!("`topic`: {why}.")).with("parameter", "topic"))?;
+    asking.consumes([&topic])?;
     let to = match (body.to.as_deref(), body.offset.as_deref()) {
         (Some(_), Some(_)) => return Err(invalid("offset", "Either `to` or `offset` is given, not both.")),
         (None, None) => return Err(missing("to").with("instead", ["offset"])),

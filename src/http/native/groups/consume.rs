@@ -19,6 +19,8 @@ use crate::broker::groups::poll::GroupPoll;
 use crate::broker::groups::poll::Polled;
 use crate::broker::groups::session::Session;
 use crate::http::kit::body::Json;
+use crate::http::kit::caller::Asking;
+use crate::http::kit::caller::unauthorized;
 use crate::http::kit::media::Format;
 use crate::http::kit::media::negotiate;
 use crate::http::kit::path::GroupPath;
@@ -32,6 +34,9 @@ use crate::http::native::consume::answer::write_records;
 use crate::http::native::consume::docs::RecordAnswer;
 use crate::http::native::groups::bodies::AssignmentBody;
 use crate::http::native::groups::bodies::assignments;
+use crate::http::native::groups::rights::may_go_on;
+use crate::http::native::groups::rights::may_hold;
+use crate::http::native::groups::rights::may_subscribe;
 use crate::http::native::groups::terms::JoinBody;
 use crate::http::native::groups::terms::PollBody;
 use crate::http::native::groups::terms::member_cursor;
@@ -99,6 +104,7 @@ struct PollAnswer {
         Problem))]
 async fn poll(
     State(api): State<Api>,
+    asking: Asking,
     MemberPath { group, member }: MemberPath,
     uri: Uri,
     headers: HeaderMap,
@@ -108,9 +114,11 @@ async fn poll(
     let format = negotiate(query.get("format"), &headers, &[Format::Json, Format::Ndjson, Format::Values])?;
     let cursor = body.cursor.as_deref().map(|text| member_cursor("`cursor`", text)).transpose()?;
     let terms = body.terms()?;
-    if cursor.is_none() {
-        needs_topics(&terms, "topics")?;
+    match &cursor {
+        None => needs_topics(&terms, "topics")?,
+        Some(cursor) => may_go_on(&asking, &api.broker, cursor).await?,
     }
+    may_subscribe(&asking, &terms)?;
     let poll = GroupPoll {
         group,
         member,
@@ -122,9 +130,19 @@ async fn poll(
         wait: body.wait(&api.limits)?,
     };
     let commits = poll.commit && poll.cursor.is_some();
-    match api.broker.poll_group(poll, api.draining.cancelled()).await {
-        Ok(polled) => Ok(answer(format, &polled)),
-        Err(error) if commits && may_be_after_commit(&error) => Err(Problem::from(error).partly_done()),
+    let refusal = |problem: Problem| if commits { problem.partly_done() } else { problem };
+    let hold = (!poll.wait.is_zero()).then(|| api.access.hold(&asking.0));
+    let polled = match &hold {
+        Some(hold) => api.broker.poll_group(poll, api.cut_short(hold)).await,
+        None => api.broker.poll_group(poll, api.draining.cancelled()).await,
+    };
+    match polled {
+        Ok(_) if hold.is_some_and(|hold| hold.has_ended()) => Err(refusal(unauthorized())),
+        Ok(polled) => {
+            may_hold(&asking, &polled.session).map_err(refusal)?;
+            Ok(answer(format, &polled))
+        }
+        Err(error) if may_be_after_commit(&error) => Err(refusal(error.into())),
         Err(error) => Err(error.into()),
     }
 }
@@ -204,6 +222,7 @@ fn tell(headers: &mut HeaderMap, session: &Session) {
         Problem))]
 async fn join(
     State(api): State<Api>,
+    asking: Asking,
     GroupPath { group }: GroupPath,
     uri: Uri,
     Json(body): Json<JoinBody>,
@@ -212,6 +231,7 @@ async fn join(
     body.check(&api.limits)?;
     let terms = body.terms()?;
     needs_topics(&terms, "topics")?;
+    may_subscribe(&asking, &terms)?;
     let member = made_name();
     let session = api.broker.join_group(&group, &member, terms, body.from()?).await?;
     let mut out = b"{\"records\":[]".to_vec();

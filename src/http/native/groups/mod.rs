@@ -4,6 +4,7 @@ pub mod admin;
 pub mod bodies;
 pub mod consume;
 pub mod describe;
+pub mod rights;
 pub mod settle;
 pub mod stream;
 pub mod stream_query;

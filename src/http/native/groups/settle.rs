@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use crate::broker::groups::offsets::OffsetToCommit;
 use crate::http::kit::body;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::path::MemberPath;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -23,6 +24,7 @@ use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
 use crate::http::native::groups::bodies::CommittedBody;
 use crate::http::native::groups::bodies::LeaseBody;
+use crate::http::native::groups::rights::may_go_on;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::member_cursor;
 use crate::http::native::input::bounds::INTEGER_MAX;
@@ -92,6 +94,7 @@ const OFFSETS_MAX: usize = 10_000;
         Problem))]
 async fn commit(
     State(api): State<Api>,
+    asking: Asking,
     MemberPath { group, member }: MemberPath,
     uri: Uri,
     body::Json(body): body::Json<CommitBody>,
@@ -105,12 +108,15 @@ async fn commit(
         }
         (Some(text), None) => {
             let cursor = member_cursor("`cursor`", text)?;
+            may_go_on(&asking, &api.broker, &cursor).await?;
             api.broker.commit_cursor(&group, &member, cursor).await?
         }
         (None, Some(offsets)) => {
             let epoch = body.epoch.ok_or_else(|| missing("epoch"))?;
             let epoch = whole_number("epoch", epoch.get(), 0..=INTEGER_MAX)?;
-            api.broker.commit_offsets(&group, &member, epoch, read_offsets(offsets)?).await?
+            let offsets = read_offsets(offsets)?;
+            asking.consumes(offsets.iter().map(|offset| &offset.topic))?;
+            api.broker.commit_offsets(&group, &member, epoch, offsets).await?
         }
     };
     Ok(Json(CommittedBody::from(named)))

@@ -17,6 +17,7 @@ use utoipa::openapi::schema::Array;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::hold::Hold;
 use crate::broker::error::Error;
 use crate::broker::groups::presence::Presence;
 use crate::broker::groups::session::Session;
@@ -24,6 +25,8 @@ use crate::broker::reader::Page;
 use crate::broker::reader::PageLimit;
 use crate::broker::reader::Reader;
 use crate::groups::Urgency;
+use crate::http::kit::caller::Asking;
+use crate::http::kit::caller::unauthorized;
 use crate::http::kit::context::Context;
 use crate::http::kit::context::RequestId;
 use crate::http::kit::path::GroupPath;
@@ -40,6 +43,9 @@ use crate::http::native::consume::stream::Streams;
 use crate::http::native::error::for_stream;
 use crate::http::native::groups::bodies::MembershipBody;
 use crate::http::native::groups::consume::made_name;
+use crate::http::native::groups::rights::may_go_on;
+use crate::http::native::groups::rights::may_hold;
+use crate::http::native::groups::rights::may_subscribe;
 use crate::http::native::groups::stream_query::StreamQuery;
 use crate::http::native::state::Api;
 use crate::model::group::SUBSCRIBED_TOPICS_MAX;
@@ -115,12 +121,13 @@ fn topic_list() -> Array {
 async fn stream_member(
     State(api): State<Api>,
     context: Context,
+    asking: Asking,
     MemberPath { group, member }: MemberPath,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = StreamQuery::parse(uri.query(), &headers)?;
-    open(&api, &context, group, member, query, Stay::Leased).await
+    open(&api, &context, asking, group, member, query, Stay::Leased).await
 }
 
 /// Stream as a member of no name
@@ -135,13 +142,14 @@ async fn stream_member(
 async fn stream_group(
     State(api): State<Api>,
     context: Context,
+    asking: Asking,
     GroupPath { group }: GroupPath,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // The member of the last event has left with its connection: there is no run to go on with.
     let query = StreamQuery { cursor: None, ..StreamQuery::parse(uri.query(), &headers)? };
-    open(&api, &context, group, made_name(), query, Stay::Connected).await
+    open(&api, &context, asking, group, made_name(), query, Stay::Connected).await
 }
 
 /// How long a member stays.
@@ -156,11 +164,16 @@ enum Stay {
 async fn open(
     api: &Api,
     context: &Context,
+    asking: Asking,
     group: GroupName,
     member: MemberName,
     query: StreamQuery,
     stay: Stay,
 ) -> Result<Response, Problem> {
+    may_subscribe(&asking, &query.terms)?;
+    if let Some(cursor) = &query.cursor {
+        may_go_on(&asking, &api.broker, cursor).await?;
+    }
     let mut response = stream_head(StreamFormat::Sse);
     if context.head_only {
         return Ok(response);
@@ -175,6 +188,7 @@ async fn open(
         }
     });
     let (mut session, leaving) = begun.await.map_err(for_stream)?;
+    may_hold(&asking, &session)?;
     session.stream();
     let (epoch, lease_ms) = (session.epoch(), session.lease_ms());
     let broker = &api.broker;
@@ -183,6 +197,8 @@ async fn open(
     api.streams.pulse.add(&pulse);
     let subscriber = Subscriber {
         streams: Arc::clone(&api.streams),
+        hold: api.access.hold(&asking.0),
+        asking,
         session,
         presence,
         _leaving: leaving,
@@ -268,6 +284,8 @@ enum Phase {
 /// One member's stream.
 struct Subscriber {
     streams: Arc<Streams>,
+    asking: Asking,
+    hold: Hold,
     session: Session,
     presence: Arc<Presence>,
     _leaving: Option<Leaving>,
@@ -309,6 +327,9 @@ impl Subscriber {
             if self.streams.draining.is_cancelled() {
                 return Err(Ending::Draining);
             }
+            if self.hold.has_ended() {
+                return Err(Ending::Refused(unauthorized()));
+            }
             if self.presence.is_replaced() {
                 return Ok(None);
             }
@@ -316,6 +337,7 @@ impl Subscriber {
                 self.step(Commit::Nothing).await?;
             }
             if self.session.assigned() != self.told {
+                may_hold(&self.asking, &self.session).map_err(Ending::Refused)?;
                 return Ok(Some(self.assignment()));
             }
             self.session.records().lower();
@@ -343,6 +365,7 @@ impl Subscriber {
             let records = Arc::clone(self.session.records());
             let changes = Arc::clone(self.session.changes());
             tokio::select! {
+                () = self.hold.ended() => {}
                 () = records.raised() => {}
                 () = changes.raised() => {}
                 () = self.pulse.raised() => {
@@ -363,7 +386,9 @@ impl Subscriber {
         loop {
             match self.session.step(commit.clone(), Urgency::Now).await {
                 // The stream stays open, and goes on when it is back.
-                Err(Error::DatabaseUnavailable) if !self.streams.draining.is_cancelled() => sleep(DATABASE_AWAY).await,
+                Err(Error::DatabaseUnavailable) if !self.streams.draining.is_cancelled() && !self.hold.has_ended() => {
+                    sleep(DATABASE_AWAY).await;
+                }
                 done => return done.map_err(Ending::Failed),
             }
         }

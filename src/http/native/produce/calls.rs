@@ -12,6 +12,7 @@ use crate::broker::produce::Produce;
 use crate::http::kit::body::STREAM_IDLE_MAX;
 use crate::http::kit::body::read_all;
 use crate::http::kit::body::refuse_encoding;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::context::Context;
 use crate::http::kit::media;
 use crate::http::kit::media::ContentType;
@@ -91,6 +92,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         Problem))]
 async fn produce_value(
     State(api): State<Api>,
+    asking: Asking,
     TopicPath { topic }: TopicPath,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -110,7 +112,7 @@ async fn produce_value(
     }
     let record = NewRecord { topic: 0, partition, key, value: raw.value, headers, timestamp };
     Bounds { limits: &api.limits, now: time::now() }.check(&record, Place::Request)?;
-    let idempotency = request::produce_key(&parts, &body, delivery)?;
+    let idempotency = request::produce_key(&parts, &body, delivery, &asking.0.identity)?;
     let write = Produce { topics: vec![topic], records: vec![record], create: delivery.create, idempotency };
     if !delivery.acknowledged {
         return submit(&api, &write).await;
@@ -162,9 +164,10 @@ async fn produce_records(
     State(api): State<Api>,
     TopicPath { topic }: TopicPath,
     context: Context,
+    asking: Asking,
     request: Request,
 ) -> Result<Response, Problem> {
-    records(api, Some(topic), context, request).await
+    records(api, Some(topic), context, asking, request).await
 }
 
 /// Write records to several topics
@@ -209,13 +212,20 @@ async fn produce_records(
 async fn produce_to_several_topics(
     State(api): State<Api>,
     context: Context,
+    asking: Asking,
     request: Request,
 ) -> Result<Response, Problem> {
-    records(api, None, context, request).await
+    records(api, None, context, asking, request).await
 }
 
 /// Records for `topic`, or for the topics that they name.
-async fn records(api: Api, topic: Option<TopicName>, context: Context, request: Request) -> Result<Response, Problem> {
+async fn records(
+    api: Api,
+    topic: Option<TopicName>,
+    context: Context,
+    asking: Asking,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query(), OF_RECORDS)?;
     let delivery = Delivery::of(&query)?;
@@ -237,15 +247,17 @@ async fn records(api: Api, topic: Option<TopicName>, context: Context, request: 
         request::refuse_idempotency_key(&parts.headers, why)?;
         refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
-        let session = Session::new(&api, topic, delivery.create, receipts, context.request_id, body, STREAM_IDLE_MAX);
+        let session =
+            Session::new(&api, topic, delivery.create, receipts, asking, context.request_id, body, STREAM_IDLE_MAX);
         return stream::respond(session).await;
     }
-    write_whole(&api, topic, delivery, ndjson, &parts, body).await
+    write_whole(&api, &asking, topic, delivery, ndjson, &parts, body).await
 }
 
 /// One atomic write.
 async fn write_whole(
     api: &Api,
+    asking: &Asking,
     topic: Option<TopicName>,
     delivery: Delivery,
     ndjson: bool,
@@ -257,9 +269,10 @@ async fn write_whole(
     let mut named = Topics::default();
     let names = topic.is_none().then_some(&mut named);
     let records = if ndjson { decode::lines(&body, &bounds, names)? } else { decode::batch(&body, &bounds, names)? };
-    let idempotency = request::produce_key(parts, &body, delivery)?;
+    let idempotency = request::produce_key(parts, &body, delivery, &asking.0.identity)?;
     let tell_topics = topic.is_none();
     let topics = topic.map_or_else(|| named.into_names(), |topic| vec![topic]);
+    asking.produces(&topics)?;
     let write = Produce { topics, records, create: delivery.create, idempotency };
     if !delivery.acknowledged {
         return submit(api, &write).await;

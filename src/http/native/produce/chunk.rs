@@ -7,6 +7,7 @@ use crate::broker::Broker;
 use crate::broker::error::Error;
 use crate::broker::produce::Produce;
 use crate::broker::produce::Produced;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::problem::Problem;
 use crate::http::native::input::bounds::Bounds;
 use crate::http::native::input::decode;
@@ -20,8 +21,10 @@ use crate::model::time;
 
 /// Where the lines of a stream go.
 pub struct Target {
-    /// Who writes them.
+    /// What writes them.
     pub broker: Broker,
+    /// Who has them written.
+    pub asking: Asking,
     /// What they are held against.
     pub limits: Arc<Limits>,
     /// The topic; without it each line names its own.
@@ -49,6 +52,16 @@ impl Target {
         let (records, refusal) = decode_until_refused(&lines, &bounds, names);
         let topics = self.topic.as_ref().map_or_else(|| named.into_names(), |topic| vec![topic.clone()]);
         let mut problem = refusal.map(Problem::from);
+        let mut records = records;
+        for (index, topic) in topics.iter().enumerate() {
+            if let Err(forbidden) = self.asking.produces([topic]) {
+                // Topics stand in the order of the lines that first name them: those before this one are permitted.
+                let good = records.iter().position(|record| record.topic == index).unwrap_or(records.len());
+                problem = Some(forbidden);
+                records.truncate(good);
+                break;
+            }
+        }
         let mut request = Produce { topics, records, create: self.create, idempotency: None };
         let mut produced = None;
         while !request.records.is_empty() {

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::access::caller::Identity;
 use crate::broker::produce::ProduceKey;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::query::Query;
@@ -21,9 +22,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Longest `Idempotency-Key` in bytes (api.md §3).
 const IDEMPOTENCY_KEY_MAX: usize = 255;
-
-/// Whose idempotency keys these are. Without authentication there is one caller.
-const CALLER: &[u8] = b"";
 
 /// How a produce wants to be carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,12 +141,18 @@ pub fn refuse_idempotency_key(headers: &HeaderMap, why: &str) -> Result<(), Prob
 ///
 /// # Errors
 /// `invalid_parameter` for a key that cannot be one, or with `ack=none`.
-pub fn produce_key(parts: &Parts, body: &[u8], delivery: Delivery) -> Result<Option<ProduceKey>, Problem> {
+pub fn produce_key(
+    parts: &Parts,
+    body: &[u8],
+    delivery: Delivery,
+    caller: &Identity,
+) -> Result<Option<ProduceKey>, Problem> {
     let Some(key) = idempotency_key(&parts.headers)? else { return Ok(None) };
     if !delivery.acknowledged {
         refuse_idempotency_key(&parts.headers, "with `ack=none` there is no answer to repeat")?;
     }
-    let digest = hash([CALLER, parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), key]);
+    let caller = caller.to_bytes();
+    let digest = hash([&caller, parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), key]);
     let content_type = parts.headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let mut own = record_headers(&parts.headers)?;
@@ -187,7 +191,9 @@ mod tests {
     fn key_of(uri: &str, headers: &[(&str, &str)], body: &str) -> ([u8; 32], [u8; 32]) {
         let mut all = vec![("idempotency-key", "k-1")];
         all.extend_from_slice(headers);
-        let key = produce_key(&parts(uri, &all), body.as_bytes(), DELIVERY).expect("good").expect("there is one");
+        let key = produce_key(&parts(uri, &all), body.as_bytes(), DELIVERY, &Identity::Anonymous)
+            .expect("good")
+            .expect("there is one");
         (key.digest, key.fingerprint)
     }
 
@@ -225,7 +231,7 @@ mod tests {
         assert!(read(&[("idempotency-key", &"x".repeat(256))]).is_err());
         assert!(read(&[("idempotency-key", "a"), ("idempotency-key", "b")]).is_err());
         let with = parts("/", &[("idempotency-key", "a")]);
-        assert!(produce_key(&with, b"", Delivery { acknowledged: false, ..DELIVERY }).is_err());
+        assert!(produce_key(&with, b"", Delivery { acknowledged: false, ..DELIVERY }, &Identity::Anonymous).is_err());
     }
 
     #[test]

@@ -27,7 +27,10 @@ use tokio::time::Sleep;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::hold::Hold;
 use crate::http::kit::body::Chunks;
+use crate::http::kit::caller::Asking;
+use crate::http::kit::caller::unauthorized;
 use crate::http::kit::context::RequestId;
 use crate::http::kit::problem::Outcome;
 use crate::http::kit::problem::Problem;
@@ -61,6 +64,8 @@ pub struct Session {
     /// Receipts are sent; else only the last line.
     receipts: bool,
     draining: CancellationToken,
+    /// How long its sender may go on.
+    hold: Hold,
     heartbeat: Duration,
     /// What still arrives; `None` once no more lines are taken.
     input: Option<Input>,
@@ -102,6 +107,7 @@ impl Session {
         topic: Option<TopicName>,
         create: bool,
         receipts: bool,
+        asking: Asking,
         request_id: RequestId,
         body: Body,
         idle_max: Duration,
@@ -112,11 +118,14 @@ impl Session {
         });
         let splitter = LineSplitter::new(&api.limits);
         let heartbeat = api.options.heartbeat;
+        let hold = api.access.hold(&asking.0);
+        let (broker, limits) = (api.broker.clone(), Arc::clone(&api.limits));
         Self {
-            target: Arc::new(Target { broker: api.broker.clone(), limits: Arc::clone(&api.limits), topic, create }),
+            target: Arc::new(Target { broker, asking, limits, topic, create }),
             request_id,
             receipts,
             draining: api.draining.clone(),
+            hold,
             heartbeat,
             input: Some(Input { pieces: Box::pin(pieces), splitter, hungry: true }),
             gathered: Vec::new(),
@@ -163,6 +172,7 @@ impl Session {
                     biased;
                     written = written => Event::Written(written),
                     () = self.draining.cancelled(), if taking_lines => Event::Draining,
+                    () = self.hold.ended(), if taking_lines => Event::RightsEnded,
                     piece = piece => Event::Piece(piece),
                     () = &mut self.silence => Event::Silence,
                 }
@@ -178,6 +188,7 @@ impl Session {
                 Event::Draining => {
                     self.stop(Some(Problem::new(Code::Draining, "This node is shutting down: go on with the rest.")));
                 }
+                Event::RightsEnded => self.stop(Some(unauthorized())),
                 Event::Piece(piece) => self.take_piece(piece),
                 Event::Silence => {
                     self.begin_silence();
@@ -278,6 +289,7 @@ impl Session {
 enum Event {
     Written(Written),
     Draining,
+    RightsEnded,
     Piece(Option<Result<Bytes, Problem>>),
     Silence,
 }

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use crate::http::kit::audit::Detail;
 use crate::http::kit::body;
 use crate::http::kit::body::OptionalJson;
+use crate::http::kit::caller::Asking;
 use crate::http::kit::page::PageQuery;
 use crate::http::kit::path::PartitionPath;
 use crate::http::kit::path::TopicPath;
@@ -87,7 +88,8 @@ async fn put_topic(
 
 /// List topics
 ///
-/// By name. Where there are more, `next_page_token` and `Link rel="next"` lead to the next page.
+/// Those that the caller may see, by name. Where there are more, `next_page_token` and `Link rel="next"` lead to the next
+/// page.
 #[utoipa::path(get, path = "/v1/topics", operation_id = "list_topics", tag = "topics",
     params(
         ("prefix" = Option<String>, Query, description = "Only topics whose names begin so", max_length = 249,
@@ -102,16 +104,19 @@ async fn put_topic(
             example = json!({"topics": [{"topic": "clicks", "partition_count": 4, "retention_ms": 604800000,
                 "retention_bytes": -1, "created_at": 1732233600000_u64}], "next_page_token": "Y2xpY2tz"})),
         Problem))]
-async fn list_topics(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
+async fn list_topics(State(api): State<Api>, asking: Asking, uri: Uri) -> Result<Response, Problem> {
     let query = Query::parse(uri.query(), &["prefix", "limit", "page_token"])?;
     let prefix = query.get("prefix").unwrap_or_default();
     if prefix.len() > NAME_BYTES_MAX {
         return Err(invalid("prefix", format!("`prefix` has at most {NAME_BYTES_MAX} bytes, as a name has.")));
     }
     let page = PageQuery::<TopicName>::of(&query)?;
-    // One more than is shown tells whether there is a next page.
-    let mut topics = api.broker.topics(prefix, page.after(), page.limit + 1).await?;
-    let (next_page_token, headers) = page.cut(&mut topics, |topic: &Topic| topic.name.as_str(), &["prefix"]);
+    let mut filling = page.fill();
+    while let Some((after, count)) = filling.next_look() {
+        let found = api.broker.topics(prefix, after, count).await?;
+        filling.take(found, |topic| topic.name.as_str(), |topic| asking.0.rights.may_see(&topic.name));
+    }
+    let (topics, next_page_token, headers) = page.finish(filling, &["prefix"]);
     let body = TopicListBody { topics: topics.iter().map(TopicBody::from).collect(), next_page_token };
     Ok((headers, Json(body)).into_response())
 }
