@@ -51,20 +51,19 @@ use crate::http::kit::query::invalid;
 use crate::http::limiter::Entry;
 use crate::http::limiter::Limiter;
 use crate::http::limiter::passing;
+use crate::http::notes;
+use crate::http::notes::Seen;
 use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
 use crate::http::rights;
-use crate::http::seen;
-use crate::http::seen::Seen;
 use crate::model::limits::Limits;
 use crate::quota::Held;
+use crate::telemetry::audit::Failures;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Route;
+use crate::telemetry::metrics::tables::Label;
 use crate::telemetry::traces::span::Tracer;
-
-/// What a caller is called that was not let in.
-const UNKNOWN: &str = "unknown";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
@@ -75,6 +74,18 @@ const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000
 /// Bounds of `retry:` in an event stream that only says a passing problem, in milliseconds: at random, so that those who
 /// were turned away together do not come back together.
 const STREAM_RETRY_MS: std::ops::RangeInclusive<u32> = 2_000..=10_000;
+
+/// What holds for every request, whoever sends it.
+pub(crate) struct Rules {
+    /// The names that the gateway answers to.
+    pub(crate) hosts: Hosts,
+    /// The pages that may call it.
+    pub(crate) origins: Origins,
+    /// How large requests may be.
+    pub(crate) limits: Limits,
+    /// How much callers may do.
+    pub(crate) limiter: Limiter,
+}
 
 /// What stands before the router.
 pub struct Front {
@@ -89,6 +100,9 @@ pub struct Front {
     next_id: AtomicU64,
     draining: AtomicBool,
     metrics: Arc<Metrics>,
+    /// The name of a caller who is not known.
+    nobody: Arc<str>,
+    failures: Failures,
     /// Makes spans, if requests are traced at all.
     tracer: Option<Tracer>,
 }
@@ -102,6 +116,8 @@ struct Asked {
     strict_transport: bool,
     route: Route,
     began: Instant,
+    /// What the caller is called, once they are known.
+    caller: Arc<str>,
 }
 
 impl Asked {
@@ -109,8 +125,8 @@ impl Asked {
         matches!(self.method, Method::GET | Method::HEAD)
     }
 
-    fn seen<'a>(&'a self, link: Link, caller: &'a str) -> Seen<'a> {
-        let &Self { ref request_id, ref method, ref uri, route, began, .. } = self;
+    fn seen(&self, link: Link) -> Seen<'_> {
+        let &Self { ref request_id, ref method, ref uri, route, began, ref caller, .. } = self;
         Seen { request_id, method, path: uri.path(), route, began, link, caller }
     }
 
@@ -133,17 +149,27 @@ impl Front {
     pub(crate) fn new(
         router: Router,
         access: Access,
-        hosts: Hosts,
-        origins: Origins,
-        limits: Limits,
-        limiter: Limiter,
+        rules: Rules,
         metrics: Arc<Metrics>,
         tracer: Option<Tracer>,
     ) -> Self {
-        let next_id = AtomicU64::new(fastrand::u64(..));
-        let memory = Memory::new(limits.bodies_bytes);
-        let (gate, draining) = (Gate(access), AtomicBool::new(false));
-        Self { router, hosts, origins, limits, gate, limiter, memory, next_id, draining, metrics, tracer }
+        let (gate, next_id, draining) = (Gate(access), AtomicU64::new(fastrand::u64(..)), AtomicBool::new(false));
+        let Rules { hosts, origins, limits, limiter } = rules;
+        Self {
+            router,
+            hosts,
+            origins,
+            memory: Memory::new(limits.bodies_bytes),
+            limits,
+            gate,
+            limiter,
+            next_id,
+            draining,
+            metrics,
+            nobody: "nobody".into(),
+            failures: Failures::default(),
+            tracer,
+        }
     }
 
     /// What is counted and measured.
@@ -162,25 +188,24 @@ impl Front {
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
-        let asked = Asked {
+        let mut asked = Asked {
             request_id: self.request_id(request.headers()),
             method: request.method().clone(),
             uri: request.uri().clone(),
             strict_transport: link.secure && !is_localhost(request.headers(), request.uri()),
             route: Route::of(trimmed(request.uri().path())),
             began: Instant::now(),
+            caller: Arc::clone(&self.nobody),
         };
         let link = self.limiter.see_through(link, request.headers());
-        let span = self.tracer.as_ref().and_then(|tracer| seen::begin_span(tracer, request.headers()));
-        let mut name = None;
+        let span = self.tracer.as_ref().and_then(|tracer| notes::begin_span(tracer, request.headers()));
         let mut cross_origin = None;
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
-            Ok(None) => match self.enter(&mut request, link).await {
+            Ok(None) => match self.enter(&mut request, link, &mut asked.caller).await {
                 Err(refusal) => refusal,
                 Ok((caller, entry)) => {
-                    name = Some(Arc::clone(&caller.name));
                     let answer = self.handle(request, caller, entry, link, &asked);
                     match &span {
                         None => answer.await,
@@ -194,11 +219,14 @@ impl Front {
         }
         let code = response.extensions().get::<Problem>().map(Problem::code);
         let mut response = finish(response, &asked, cross_origin);
-        let seen = asked.seen(link, name.as_deref().unwrap_or(UNKNOWN));
-        if let Some(span) = span {
-            seen::end_span(span, &seen, response.status(), code);
+        let seen = asked.seen(link);
+        if code == Some(Code::Unauthorized) {
+            self.failures.note(link.remote, seen.request_id.as_str(), seen.route.text());
         }
-        seen::note(&self.metrics, &seen, &mut response, code);
+        if let Some(span) = span {
+            notes::end_span(span, &seen, response.status(), code);
+        }
+        notes::note(&self.metrics, &seen, &mut response, code);
         response
     }
 
@@ -231,14 +259,19 @@ impl Front {
 
     /// Who sends the request, if they may, and have enough left of what they may. Health is not counted: it is asked by
     /// those who watch.
-    async fn enter<B: HttpBody>(&self, request: &mut Request<B>, link: Link) -> Result<(Caller, Entry), Response> {
+    async fn enter<B: HttpBody>(
+        &self,
+        request: &mut Request<B>,
+        link: Link,
+        name: &mut Arc<str>,
+    ) -> Result<(Caller, Entry), Response> {
         without_trailing_slash(request.uri_mut());
         let counted = !is_health(request.uri().path());
         let mut entry = Entry::default();
         if counted {
             self.limiter.charge_address(&mut entry, request, link).map_err(IntoResponse::into_response)?;
         }
-        let caller = self.let_in(request, link.remote).await?;
+        let caller = self.let_in(request, link.remote, name).await?;
         if counted {
             self.limiter.charge_caller(&mut entry, request, &caller).map_err(IntoResponse::into_response)?;
         }
@@ -295,11 +328,16 @@ impl Front {
 
     /// Who sends the request, if they may. What is no call of the API has no handler that could forget to ask: it is
     /// answered here.
-    async fn let_in<B>(&self, request: &mut Request<B>, remote: IpAddr) -> Result<Caller, Response> {
+    async fn let_in<B>(
+        &self,
+        request: &mut Request<B>,
+        remote: IpAddr,
+        name: &mut Arc<str>,
+    ) -> Result<Caller, Response> {
         let mut uri = std::mem::take(request.uri_mut());
         let (method, headers) = (request.method().clone(), request.headers());
         let outcome = match rights::find(&method, uri.path()) {
-            Some(call) => self.gate.admit(call, headers, &mut uri, remote).await,
+            Some(call) => self.gate.admit(call, headers, &mut uri, remote, name).await,
             // Which methods a path has is told to anybody, as are the pages.
             None if !is_api(uri.path()) || method == Method::OPTIONS => Ok(Caller::nobody()),
             None => match self.gate.admit_to_nothing(headers, &uri, remote).await {
@@ -540,8 +578,8 @@ mod tests {
         let origins = Origins::new(Vec::new(), vec!["https://app.example.com".to_owned()]);
         let (place, access) = access::tests::bench::open(access::Options::default()).await;
         let limiter = Limiter::new(limiter::Options::default());
-        let (hosts, limits) = (Hosts::default(), Limits::default());
-        (place, Front::new(router, access, hosts, origins, limits, limiter, Arc::default(), None))
+        let rules = Rules { hosts: Hosts::default(), origins, limits: Limits::default(), limiter };
+        (place, Front::new(router, access, rules, Arc::default(), None))
     }
 
     async fn ask(front: &Front, method: Method, path: &str, headers: &[(&str, &str)]) -> (Response, String) {

@@ -15,9 +15,9 @@ mod files;
 mod front;
 mod gate;
 mod hosts;
+mod notes;
 mod rights;
 mod security;
-mod seen;
 
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Access;
 pub use crate::http::front::Front;
+use crate::http::front::Rules;
 use crate::http::front::nothing_here;
 use crate::http::hosts::Hosts;
 use crate::http::hosts::split_port;
@@ -112,7 +113,8 @@ pub fn front(
     let hosts = Hosts::new(options.allowed_hosts.iter().cloned().chain(public));
     let limiter = Limiter::new(options.limiter.clone());
     let origins = Origins::new(options.public_urls.clone(), options.cors_origins.clone());
-    Arc::new(Front::new(router, access, hosts, origins, options.limits.clone(), limiter, metrics, tracer))
+    let rules = Rules { hosts, origins, limits: options.limits.clone(), limiter };
+    Arc::new(Front::new(router, access, rules, metrics, tracer))
 }
 
 /// The metrics of a node that answers by this floor: its refusals are counted by their codes.

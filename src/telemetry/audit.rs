@@ -114,12 +114,11 @@ impl Failures {
     /// How long a window is.
     const WINDOW: Duration = Duration::from_secs(60);
 
-    /// Takes note of a failure; `why` is from a closed set of words. The line says how many were passed over since the
-    /// last one.
-    pub fn note(&self, address: IpAddr, request_id: &str, why: &'static str) {
+    /// Takes note of a failure to be let in on that route. The line says how many were passed over since the last one.
+    pub fn note(&self, address: IpAddr, request_id: &str, route: &'static str) {
         if let Some(passed_over) = self.admit(Instant::now()) {
             tracing::warn!(
-                target: "audit", action = "authenticate", %address, request_id, why, passed_over,
+                target: "audit", action = "authenticate", %address, request_id, route, passed_over,
                 "refused: authenticate"
             );
         }
