@@ -9,7 +9,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::broker::produce::Produce;
-use crate::http::kit::body::STREAM_IDLE_MAX;
 use crate::http::kit::body::read_all;
 use crate::http::kit::body::refuse_encoding;
 use crate::http::kit::caller::Asking;
@@ -247,8 +246,7 @@ async fn records(
         request::refuse_idempotency_key(&parts.headers, why)?;
         refuse_encoding(&parts.headers)?;
         let receipts = query.choice("receipts", &[("none", false)])?.unwrap_or(true);
-        let session =
-            Session::new(&api, topic, delivery.create, receipts, asking, context.request_id, body, STREAM_IDLE_MAX);
+        let session = Session::new(&api, topic, delivery.create, receipts, asking, context.request_id, body);
         return stream::respond(session).await;
     }
     write_whole(&api, &asking, topic, delivery, ndjson, &parts, body).await

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::hold::Hold;
 use crate::http::kit::body::Chunks;
+use crate::http::kit::body::STREAM_IDLE_MAX;
 use crate::http::kit::caller::Asking;
 use crate::http::kit::caller::unauthorized;
 use crate::http::kit::context::RequestId;
@@ -101,7 +102,7 @@ enum Step {
 }
 
 impl Session {
-    /// A session over the lines of `body`, which may be silent for `idle_max`.
+    /// A session over the lines of `body`, which may be silent for [`STREAM_IDLE_MAX`].
     pub fn new(
         api: &Api,
         topic: Option<TopicName>,
@@ -110,10 +111,9 @@ impl Session {
         asking: Asking,
         request_id: RequestId,
         body: Body,
-        idle_max: Duration,
     ) -> Self {
         // The idle limit counts across heartbeats, so the wait for a piece must outlive each look at it.
-        let pieces = stream::try_unfold(Chunks::new(body, idle_max), async |mut chunks| {
+        let pieces = stream::try_unfold(Chunks::new(body, STREAM_IDLE_MAX), async |mut chunks| {
             Ok(chunks.next().await?.map(|piece| (piece, chunks)))
         });
         let splitter = LineSplitter::new(&api.limits);
