@@ -49,7 +49,8 @@ where
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
     responses(
         (status = 200, description = "All metrics, a sample a line",
-            content((String = "text/plain"), (String = "application/openmetrics-text"))),
+            content((String = "text/plain", example = "# TYPE tidegate_http_connections gauge\ntidegate_http_connections 3\n"),
+                (String = "application/openmetrics-text"))),
         Problem))]
 async fn metrics(State(scrape): State<Scrape>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     Query::parse(uri.query(), &[])?;
