@@ -49,7 +49,9 @@ where
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
     responses(
         (status = 200, description = "All metrics, a sample a line",
-            content((String = "text/plain"), (String = "application/openmetrics-text"))),
+            content((String = "text/plain", example = json!("tidegate_produce_records_total 42\n")),
+                (String = "application/openmetrics-text",
+                    example = json!("tidegate_produce_records_total 42\n# EOF\n")))),
         Problem))]
 async fn metrics(State(scrape): State<Scrape>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     Query::parse(uri.query(), &[])?;
