@@ -49,8 +49,9 @@ where
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
     responses(
         (status = 200, description = "All metrics, a sample a line",
-            content((String = "text/plain", example = "# TYPE tidegate_http_connections gauge\ntidegate_http_connections 3\n"),
-                (String = "application/openmetrics-text"))),
+            content((String = "text/plain", example = json!("tidegate_produce_records_total 42\n")),
+                (String = "application/openmetrics-text",
+                    example = json!("tidegate_produce_records_total 42\n# EOF\n")))),
         Problem))]
 async fn metrics(State(scrape): State<Scrape>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     Query::parse(uri.query(), &[])?;
