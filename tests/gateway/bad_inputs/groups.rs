@@ -331,7 +331,6 @@ pub(crate) const ROWS: &[Row] = &[
             vec![
                 keyed("order-17", "values", "2"),
                 keyed("order-17", "values", "1 "),
-                keyed("order-17", "values", ""),
                 keyed("order-17", "values?partition=0", "1"),
                 post("/v1/topics/orders/values").with("Idempotency-Key: order-17").typed("text/plain", "1"),
             ]

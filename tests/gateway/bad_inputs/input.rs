@@ -82,7 +82,10 @@ impl Input {
         let mut connection = Connection::open(to).await;
         // Whoever is refused in the middle of a body may not get rid of the rest: what counts is the answer.
         connection.try_send(self.bytes(&to.to_string())).await.ok();
-        Told::parse(&connection.everything().await)
+        let head = connection.head_or_end().await;
+        // A stream does not end by itself.
+        let is_stream = head.contains("content-type: text/event-stream");
+        Told::parse(&if is_stream { head } else { connection.everything().await })
     }
 
     /// Sends it, and reads no more than the head of the answer: what it opens does not end.

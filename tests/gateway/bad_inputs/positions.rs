@@ -378,7 +378,6 @@ pub(crate) const ROWS: &[Row] = &[
                     "/v1/topics/orders/records?=1",
                     "/v1/topics/orders/records?%66rom%00=1",
                     "/v1/groups?x=1",
-                    "/healthz?x=1",
                 ],
                 get,
             )

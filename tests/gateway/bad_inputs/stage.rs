@@ -73,6 +73,12 @@ impl Stage {
             let (told, offsets) = (ask(&path).await, ask(&format!("{path}/offsets")).await);
             let members = told["members"].as_array().expect("a list of members").iter();
             let members: Vec<Value> = members.map(|one| json!([one["member_id"], one["epoch"]])).collect();
+            // Lag grows, and a lease is renewed by whoever calls as its holder, also where the call is refused.
+            let offsets = offsets["offsets"].as_array().expect("a list of offsets").iter();
+            let kept = |one: &Value| {
+                ["topic", "partition", "owner", "epoch", "next_offset", "metadata"].map(|name| one[name].clone())
+            };
+            let offsets: Vec<_> = offsets.map(kept).collect();
             let told = json!({ "group": group["group"], "members": members, "offsets": offsets });
             state["groups"].as_array_mut().expect("a list").push(told);
         }

@@ -263,6 +263,9 @@ fn key(query: &Query<'_>, limits: &Limits) -> Result<Option<Vec<u8>>, Problem> {
 
 /// Base64 as it stands in a query: the URL's alphabet or the usual one.
 pub fn base64_of_query(text: &str) -> Option<Vec<u8>> {
+    if text.ends_with('=') && text.len() % 4 != 0 {
+        return None; // padding may be missing, and not be half there
+    }
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let usual: Cow<'_, str> =
         if text.contains(['-', '_']) { text.replace('-', "+").replace('_', "/").into() } else { text.into() };
@@ -326,6 +329,8 @@ mod tests {
         for text in ["-_8=", "-_8", "+/8=", "+/8"] {
             assert_eq!(base64_of_query(text), Some(vec![0xfb, 0xff]), "{text}");
         }
-        assert_eq!(base64_of_query("*"), None);
+        for bad in ["*", "-_8==", "+=", "AA=", "AA===", "====", "AAAA="] {
+            assert_eq!(base64_of_query(bad), None, "{bad}");
+        }
     }
 }
