@@ -124,6 +124,7 @@ pub(crate) const ROWS: &[Row] = &[
                 events(&format!("{ORDERS}?last_event_id={own}&last_event_id={own}")),
                 events(&format!("{ORDERS}?last_event_id={own}&last%5Fevent_id={own}")),
                 behind(own).with(format!("Last-Event-ID: {own}")),
+                events(MEMBER).with(format!("Last-Event-ID: {own}")).with(format!("Last-Event-ID: {own}")),
             ]
         },
         Refused(400, "invalid_parameter"),
@@ -142,7 +143,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[67],
         "ends of lines in names",
         |_| {
-            let lines = ["a%0d%0aInjected:%20yes", "a%0aInjected:%20yes", "a%0d", "%0d%0a%0d%0a<script>"];
+            let lines = ["a%0d%0aInjected:%20yes", "a%0aInjected:%20yes", "a%0d", "%0d%0a%0d%0a%3Cscript%3E"];
             each(lines, |name| post(format!("/v1/topics/{name}/values")).json("1"))
                 .into_iter()
                 .chain(each(lines, |name| get(format!("/v1/topics/{name}/records"))))

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::GeneralPurposeConfig;
 use crate::broker::read::ReadRequest;
 use crate::broker::read::Start;
 use crate::broker::reader::PageLimit;
+use crate::http::kit::event_id;
 use crate::http::kit::media::Format;
 use crate::http::kit::media::negotiate;
 use crate::http::kit::problem::Problem;
@@ -206,8 +207,8 @@ fn start(query: &Query<'_>, headers: &HeaderMap, endless: bool) -> Result<Start,
     let offset = query.number("offset", 0..=(1 << 53) - 1)?;
     let cursor = query.get("cursor").map(cursor).transpose()?;
     let last_event_id = query.get("last_event_id").map(cursor_of_event).transpose()?;
-    if endless && let Some(id) = headers.get("last-event-id") {
-        return cursor_of_event(id.to_str().unwrap_or_default()).map(Start::Cursor);
+    if endless && let Some(id) = event_id::last_event_id(headers)? {
+        return cursor_of_event(id).map(Start::Cursor);
     }
     Ok(match (last_event_id.or(cursor), offset) {
         (Some(cursor), _) => Start::Cursor(cursor),
