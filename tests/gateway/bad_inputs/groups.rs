@@ -16,19 +16,15 @@ use crate::bad_inputs::told::Answer::Refused;
 use crate::bad_inputs::told::Answer::Says;
 use crate::bad_inputs::told::Answer::Taken;
 use crate::harness::Backend;
-use crate::harness::gateway::Gateway;
 use crate::harness::member::Member;
-use crate::harness::member::members;
 use crate::harness::on_each_backend;
 use crate::harness::topic::Topic;
 
-on_each_backend!(every_line_about_groups_gets_its_answer, a_full_group_takes_nobody_new);
+on_each_backend!(every_line_about_groups_gets_its_answer);
 
 /// Longer than any test takes.
 const LEASE_MS: u64 = 900_000;
 const MEMBER: &str = "/v1/groups/g/members/m";
-/// The most members that a group has.
-const MEMBERS_MAX: usize = 1_000;
 
 /// A gateway whose `orders` has the records 3 to 9. Member `m` of group `g` holds it in its second run and has committed
 /// 6; member `spare` holds nothing. One produce has a key.
@@ -347,21 +343,4 @@ pub(crate) const ROWS: &[Row] = &[
 
 async fn every_line_about_groups_gets_its_answer(backend: Backend) {
     run("groups", backend, ROWS, &stage(backend).await).await;
-}
-
-async fn a_full_group_takes_nobody_new(backend: Backend) {
-    let gateway = Gateway::start(backend).await;
-    // Of a topic that is not there yet, so that there is nothing to share out each time.
-    let body = json!({ "topics": ["orders"], "lease_ms": LEASE_MS });
-    let join = async || gateway.post("/v1/groups/g/members").json(&body).send().await;
-    for _ in 0..MEMBERS_MAX {
-        join().await.is(201);
-    }
-    for _ in 0..10 {
-        assert_eq!(join().await.refused_write(403, "quota_exceeded")["limit"], MEMBERS_MAX);
-    }
-    let poll = gateway.post("/v1/groups/g/members/one-more/poll").json(&body).send().await;
-    poll.refused_write(403, "quota_exceeded");
-    assert_eq!(members(&gateway, "g").await, MEMBERS_MAX);
-    assert!(!gateway.stderr().contains("panicked"));
 }

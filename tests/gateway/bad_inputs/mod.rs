@@ -43,7 +43,7 @@ const ELSEWHERE: &[(u8, &str, &str)] = &[
     (62, "tests/gateway/bad_inputs/streams.rs", "whatever_is_in_a_record_is_one_record_in_every_format"),
     (64, "tests/gateway/sse_resume.rs", "an_id_in_the_future_is_refused"),
     (64, "tests/gateway/sse.rs", "records_passed_by_retention_are_told_as_a_gap"),
-    (85, "tests/gateway/bad_inputs/groups.rs", "a_full_group_takes_nobody_new"),
+    (85, "src/groups/plan/tests.rs", "a_full_group_takes_nobody_new_but_lets_old_names_begin_again"),
     (88, "tests/gateway/rights.rs", "idempotency_keys_belong_to_their_caller"),
     (91, "tests/gateway/rights.rs", "what_is_no_good_credential_gets_one_answer"),
     (91, "tests/gateway/api_keys.rs", "a_key_ends_when_it_says"),
