@@ -6,7 +6,7 @@
 set -euo pipefail
 log=$(realpath "${1:-$(dirname "$0")/access.log}")
 cd "$(dirname "$0")"
-# shellcheck source=../common.sh
+# shellcheck source-path=SCRIPTDIR source=../common.sh
 . ../common.sh
 
 served() {
