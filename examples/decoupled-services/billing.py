@@ -56,7 +56,8 @@ class Member:
             try:
                 status, headers, body = self.call("POST", f"{self.path}/poll", request)
                 if status == 200:
-                    return json.loads(body)
+                    page: dict[str, Any] = json.loads(body)
+                    return page
                 if headers.get_content_type() == "application/problem+json":
                     problem = json.loads(body)
                     if problem["retry"] == "rejoin":
@@ -89,8 +90,9 @@ class Member:
 def bill(database: sqlite3.Connection, record: dict[str, Any]) -> bool:
     """Writes the invoice; false if it was there already. On disk when this returns."""
     event = record["value"]
+    order = event["data"]
+    row = (record["partition"], record["offset"], event["id"], order["customer"], round(order["dollars"] * 100))
     with database:
-        row = (record["partition"], record["offset"], event["id"], event["data"]["customer"], round(event["data"]["dollars"] * 100))
         return database.execute("insert or ignore into invoices values (?, ?, ?, ?, ?)", row).rowcount == 1
 
 

@@ -26,4 +26,5 @@ eventually "the last invoice" done_with_all billing
 eventually "the last label" done_with_all shipping
 
 cat "$DIRECTORY/billing-1.log"
-echo "orders taken: 320, invoices: $(invoices), of different orders: $(sql 'select count(distinct order_id) from invoices'), labels: $(labels)"
+different=$(sql 'select count(distinct order_id) from invoices')
+echo "orders taken: 320, invoices: $(invoices), of different orders: $different, labels: $(labels)"

@@ -10,7 +10,8 @@ at_exit rm -rf "$DIRECTORY"
 mkdir "$DIRECTORY/labels"
 # shellcheck disable=SC2119
 start_gateway
-curl -sS --fail-with-body -o "$DIRECTORY/topic" -X PUT -d '{"partition_count":3}' "$TIDEGATE_URL/v1/topics/orders" || fail "$(cat "$DIRECTORY/topic")"
+curl -sS --fail-with-body -o "$DIRECTORY/topic" -X PUT -d '{"partition_count":3}' "$TIDEGATE_URL/v1/topics/orders" ||
+    fail "$(cat "$DIRECTORY/topic")"
 
 flaky() { node flaky.mjs >"$DIRECTORY/flaky"; }
 background flaky
@@ -47,8 +48,8 @@ committed() { of_group "$1" next_offset | awk '{ sum += $1 } END { print sum + 0
 # Whether the group has committed all that there is. The total stands behind the partitions.
 done_with_all() { [ "$(of_group "$1" lag | tail -n 1)" = 0 ]; }
 
-# stopped_in_the_middle PID: whether billing has billed some orders that it has not committed. If so, it stands still, between two invoices,
-# for the database would let nobody write while one is being written.
+# stopped_in_the_middle PID: whether billing has billed some orders that it has not committed. If so, it stands still, and
+# between two invoices: the database lets nobody else write while one is being written.
 stopped_in_the_middle() {
     kill -STOP "$1"
     if [ "$(invoices)" -ge $(($(committed billing) + 5)) ] && sql 'begin immediate' >/dev/null 2>&1; then return 0; fi

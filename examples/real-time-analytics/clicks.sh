@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sends the page views of a web server's access log as one request, each line as soon as it is there, and prints a receipt
-# for each as soon as it is on disk:
+# Sends the page views of a web server's access log as one request, each line as soon as it is there. Prints a receipt for
+# each that is on disk; curl looks for them whenever it sends the next line, and at the end:
 #
 #   ./clicks.sh < access.log
 #   tail -F /var/log/nginx/access.log | ./clicks.sh
@@ -15,7 +15,7 @@ clicks() {
         -e 's|^([0-9a-zA-Z.:-]+) [^"]*"GET ([^]["\\ ?]+)[^"]*" 200 .*|{"key":"\1","value":{"page":"\2"}}|p'
 }
 
-# -T . is standard input, read beside the answer.
+# The last line of the answer says whether all went well: the status was sent before.
 clicks |
-    curl -sS --fail-with-body -X POST -T . -H 'Content-Type: application/x-ndjson' "$gateway/v1/topics/clicks/records" |
+    curl -sSN --fail-with-body -X POST -T - -H 'Content-Type: application/x-ndjson' "$gateway/v1/topics/clicks/records" |
     tee /dev/stderr | tail -n 1 | grep -Eqx '\{"records":[0-9]+\}'

@@ -109,7 +109,24 @@ test("a page that is loaded again shows its counts while the gateway is down, an
   assert.deepEqual(await totals(page), { "/a": 1, "/b": 2 })
 })
 
-test("trending is the last minute by the clicks' own timestamps, and a click on the page is one", async t => {
+test("what was counted but not stored when the page ended is counted once", async t => {
+  const { tidegate, page, url } = await stage(t)
+  const click = name => tidegate.call("POST", "/v1/topics/clicks/records", { records: [{ value: { page: name } }] })
+  await click("/a")
+  await page.goto(url)
+  await eventually("the first click, stored", () => page.evaluate(() => localStorage.length === 1))
+  await page.evaluate(() => (Storage.prototype.setItem = () => {}))
+  await click("/b")
+  await eventually("the second click", async () => (await total(page)) === 2)
+
+  await page.reload()
+  await eventually("the second click again", async () => (await total(page)) === 2)
+  await click("/c")
+  await eventually("the third click", async () => (await total(page)) === 3)
+  assert.deepEqual(await totals(page), { "/a": 1, "/b": 1, "/c": 1 })
+})
+
+test("trending is the last minute by the clicks' own timestamps, and a click on a name is one, or told", async t => {
   const { tidegate, page, url } = await stage(t)
   const old = Date.now() - 600_000
   await tidegate.call("POST", "/v1/topics/clicks/records", {
@@ -128,6 +145,10 @@ test("trending is the last minute by the clicks' own timestamps, and a click on 
   await eventually("the click", async () => (await total(page)) === 4)
   assert.deepEqual(await totals(page), { "/old": 3, "/new": 1 })
   assert.equal(await page.locator("#recent").textContent(), "2")
+
+  await page.route("**", route => (route.request().method() === "POST" ? route.abort() : route.continue()))
+  await page.getByRole("button", { name: "/new" }).click()
+  await page.getByRole("status").filter({ hasText: "not clicked" }).waitFor()
 })
 
 test("a topic that was deleted and made again is told, and counted from the beginning when asked", async t => {

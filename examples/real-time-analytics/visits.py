@@ -13,21 +13,21 @@ import heapq
 import random
 import re
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 VIEWS = 2400
-BEGIN = datetime(2026, 11, 2, 10, 0, tzinfo=timezone.utc)
+BEGIN = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
 # How often a page is talked of anew, and the share of visitors who come for it.
 TOPIC_SECONDS = 40
 TOPIC_SHARE = 0.4
+LINK = r'href="([\w.-]+\.html)'
 
 chance = random.Random(1)
 directory = Path(sys.argv[1])
 files = sorted(directory.glob("*.html"))
 links = {
-    file.name: sorted({link for link in re.findall(r'href="([\w.-]+\.html)', file.read_text()) if (directory / link).exists()})
-    for file in files
+    file.name: sorted({link for link in re.findall(LINK, file.read_text()) if (directory / link).exists()}) for file in files
 }
 # Many links lead to a page that is important; all lead to the first.
 weight = {page: (1 + sum(page in targets for targets in links.values())) ** 0.4 for page in links}
