@@ -404,6 +404,10 @@ struct AccessFlags {
     #[arg(long, env = "TIDEGATE_INSECURE_NO_AUTH", value_name = "BOOL", action = clap::ArgAction::Set,
         default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     insecure_no_auth: bool,
+    /// Bad credentials that one address may show in a minute, good ones apart; beyond it, it is told to wait
+    #[arg(long, env = "TIDEGATE_ADDRESS_AUTH_FAILURES_PER_MINUTE", value_name = "N", default_value_t = access::FAILURES_PER_MINUTE,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    address_auth_failures_per_minute: u32,
 }
 
 /// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
@@ -544,6 +548,7 @@ impl TryFrom<Serve> for Config {
             access: access::Options {
                 admin_key: admin_key(serve.access.admin_key)?,
                 jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
+                failures_per_minute: serve.access.address_auth_failures_per_minute,
             },
             insecure_no_auth: serve.access.insecure_no_auth,
             log: log::Options {

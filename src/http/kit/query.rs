@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use percent_encoding::percent_decode_str;
+use utoipa::openapi::schema::Object;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::schema::Type;
 
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -148,6 +151,13 @@ pub fn lowered(name: &'static str, text: &str, minimum: u64, maximum: u64) -> Re
     }
     let asked = whole_number(name, text, minimum..=u64::MAX).map_err(|_| out_of_bounds(name, &(minimum..=maximum)))?;
     Ok(asked.min(maximum))
+}
+
+/// What the OpenAPI document says of such a number in a body: of no width, since one that is too large for any is
+/// lowered as well.
+pub fn lowered_schema<const MINIMUM: u32, const DEFAULT: u32>() -> Object {
+    let integer = ObjectBuilder::new().schema_type(Type::Integer);
+    integer.minimum(Some(MINIMUM)).default(Some(DEFAULT.into())).build()
 }
 
 /// A refusal of a parameter's value, naming it.
