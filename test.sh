@@ -49,6 +49,13 @@ cargo test --locked --all-targets
 say "tests in a browser"
 (cd tests/browser && npm ci --silent && npm test)
 
+say "every answer is what its OpenAPI document says"
+if ! python3 -c 'import ensurepip' 2>/dev/null; then
+    apt-get update -q && apt-get install -qy --no-install-recommends python3 python3-venv
+fi
+cargo build --locked --quiet
+tests/contract/run.sh
+
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
