@@ -12,12 +12,9 @@ const server = createServer(async (request, response) => {
   if (fate === "lost") return request.socket.destroy()
 
   const { host, connection, ...headers } = request.headers
-  let answer
-  try {
-    answer = await fetch(process.env.TIDEGATE_URL + request.url, { method: request.method, headers, body: Buffer.concat(body) })
-  } catch {
-    return request.socket.destroy()
-  }
+  const passedOn = { method: request.method, headers, body: Buffer.concat(body) }
+  const answer = await fetch(process.env.TIDEGATE_URL + request.url, passedOn).catch(() => null)
+  if (!answer) return request.socket.destroy()
   const text = await answer.text()
   if (fate === "unanswered") return request.socket.destroy()
   if (fate === "bad gateway") return response.writeHead(502, { "content-type": "text/html" }).end("<h1>502 Bad Gateway</h1>")

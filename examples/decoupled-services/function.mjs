@@ -9,7 +9,7 @@ const gateway = process.env.TIDEGATE_URL ?? "http://127.0.0.1:8080"
 const PATIENCE_MS = 20_000
 const ANSWER_MS = 5_000
 
-/** Takes `{"body": "<an order as JSON>"}`, as platforms hand over a request; returns `{"statusCode", "headers"?, "body"}`. */
+/** Takes `{"body": "<an order as JSON>"}`, as platforms hand over a request; returns `{"statusCode", "body"}`. */
 export async function handler(event) {
   const order = JSON.parse(event.body)
   // All of it is made of the order alone, with no clock and no chance in it: invoked again for the same order, the function
@@ -25,12 +25,12 @@ export async function handler(event) {
   }
   // Equal keys stay in order: a customer's orders are in one partition.
   const url = `${gateway}/v1/topics/orders/values?key=${encodeURIComponent(order.customer)}`
-  const { status, headers, body } = await send(url, {
+  const { status, body } = await send(url, {
     method: "POST",
     headers: { "content-type": "application/cloudevents+json", "idempotency-key": order.id },
     body: JSON.stringify(cloudEvent),
   })
-  return { statusCode: status, headers, body: JSON.stringify(body) }
+  return { statusCode: status, body: JSON.stringify(body) }
 }
 
 /** Sends until there is an answer that is final, or no time is left. */
@@ -42,7 +42,7 @@ async function send(url, request) {
     if (!answer.again) return { status: 502, body: { detail: answer.detail, tries } }
     // Twice as long each time, and by chance, so that all who were refused at once do not come back at once.
     const pause = Math.max(answer.retryAfterMs, Math.random() * Math.min(2_000, 50 * 2 ** tries))
-    if (Date.now() + pause > end) return { status: 503, headers: { "retry-after": "1" }, body: { detail: answer.detail, tries } }
+    if (Date.now() + pause > end) return { status: 503, body: { detail: answer.detail, tries } }
     await new Promise(next => setTimeout(next, pause))
   }
 }

@@ -5,8 +5,8 @@ import { once } from "node:events"
 import { createServer } from "node:http"
 import { after, test } from "node:test"
 
-const problem = (status, retry, headers = {}) => ({ status, body: { code: "any", retry }, type: "application/problem+json", headers })
-const written = (headers = {}) => ({ status: 201, body: { topic: "orders", partition: 0, offset: 7 }, type: "application/json", headers })
+const problem = (status, retry, headers = {}) => ({ status, type: "application/problem+json", body: { retry }, headers })
+const written = (headers = {}) => ({ status: 201, type: "application/json", body: { partition: 0, offset: 7 }, headers })
 const order = { id: "order-0001", placed_at: "1997-01-01T00:00:00Z", customer: "00004", cds: 2, dollars: 29.33 }
 
 const requests = []

@@ -1,5 +1,5 @@
-// The shop, in place of a platform that runs functions: hands the lines FIRST to LAST of orders.csv to the function, one after
-// the other, and an order that it did not get rid of once more. It tells how often the function tried.
+// The shop, in place of a platform that runs functions: hands the orders FIRST to LAST of orders.csv to the function, one
+// after the other, and an order that the function did not get rid of once more. It tells how often the function tried.
 //
 //   node shop.mjs FIRST LAST
 
@@ -21,12 +21,13 @@ for (let number = first; number <= last; number++) {
     cds: Number(cds),
     dollars: Number(dollars),
   }
-  const { tries, replayed } = await invoke({ body: JSON.stringify(order) })
+  const taken = await invoke({ body: JSON.stringify(order) })
   told.orders++
-  told.tries += tries
-  told.replayed += replayed
+  told.tries += taken.tries
+  told.replayed += taken.replayed
 }
-console.log(`shop: ${told.orders} orders taken in ${told.tries} tries, ${told.replayed} times the answer was that of an earlier try`)
+const { orders, tries, replayed } = told
+console.log(`shop: ${orders} orders taken in ${tries} tries, ${replayed} times the answer was that of an earlier try`)
 
 async function invoke(event) {
   let tries = 0

@@ -10,18 +10,20 @@ unset TIDEGATE_URL
 say() { echo "-- $*"; }
 is() { [ "$2" = "$3" ] || fail "$1: $2, not $3"; }
 logged() { grep -qs "$2" "$DIRECTORY/$1.log"; }
-# each_order_billed_once COUNT: the first COUNT lines of orders.csv, to the cent.
+has_logged() { logged "$1" "$2" || fail "$1 has not said \"$2\": $(cat "$DIRECTORY/$1.log")"; }
+cents() { head -n "$(($1 + 1))" orders.csv | awk -F, 'NR > 1 { cents += int($4 * 100 + 0.5) } END { print cents }'; }
+# each_order_billed_once COUNT: the first COUNT orders of orders.csv, to the cent.
 each_order_billed_once() {
     is "invoices" "$(invoices)" "$1"
     is "orders billed" "$(sql 'select count(distinct order_id) from invoices')" "$1"
-    is "cents billed" "$(sql 'select sum(cents) from invoices')" "$(head -n $(($1 + 1)) orders.csv | awk -F, 'NR > 1 { cents += int($4 * 100 + 0.5) } END { print cents }')"
+    is "cents billed" "$(sql 'select sum(cents) from invoices')" "$(cents "$1")"
 }
 
 node --test function.test.mjs
 
 say "the shop takes orders while nobody bills; a request that is sent again is written once"
 shop 1 100 | tee "$DIRECTORY/shop"
-grep -Eq ' [1-9][0-9]* times the answer was that of an earlier try' "$DIRECTORY/shop" || fail "no request was sent again after it had been written"
+grep -Eq ' [1-9][0-9]* times the answer was that' "$DIRECTORY/shop" || fail "no request was sent again after it had been written"
 curl -sS --fail-with-body "$TIDEGATE_URL/v1/topics/orders/records?format=values" >"$DIRECTORY/orders"
 is "records" "$(wc -l <"$DIRECTORY/orders")" 100
 is "orders" "$(grep -Eo '"id":"order-[0-9]+"' "$DIRECTORY/orders" | sort -u | wc -l)" 100
@@ -55,7 +57,7 @@ background billing billing-1
 billing=$BACKGROUND_PID
 eventually "all orders billed" done_with_all billing
 each_order_billed_once 200
-logged billing-1 "billing: $((200 - billed)) orders billed, $((billed - committed)) were billed already" || fail "not what was to be billed again: $(cat "$DIRECTORY/billing-1.log")"
+has_logged billing-1 "billing: $((200 - billed)) orders billed, $((billed - committed)) were billed already"
 
 say "asked to end it leaves the group; later it picks up where it left off, and sees nothing again"
 kill "$billing"
@@ -67,7 +69,7 @@ background billing billing-1 --lease-ms 1000 --work-ms 20
 billing=$BACKGROUND_PID
 eventually "all orders billed" done_with_all billing
 each_order_billed_once 260
-logged billing-1 "billing: 60 orders billed, 0 were billed already" || fail "not only what was new: $(cat "$DIRECTORY/billing-1.log")"
+has_logged billing-1 "billing: 60 orders billed, 0 were billed already"
 
 say "a member that sleeps past its lease is fenced: another goes on, and when it wakes it begins anew"
 kill -STOP "$billing"

@@ -27,7 +27,7 @@ start_gateway --cors-origin "$page"
 curl -sS --fail-with-body -X PUT -d '{"partition_count":4}' "$TIDEGATE_URL/v1/topics/clicks"
 echo
 echo "open $page/?gateway=$TIDEGATE_URL"
-echo "$(wc -l <"$log") lines of $log, ${CLICKS_PER_SECOND:-10} clicks a second …"
+echo "$(wc -l <"$log") lines of $(basename "$log"), ${CLICKS_PER_SECOND:-10} clicks a second …"
 ./clicks.py --rate "${CLICKS_PER_SECOND:-10}" <"$log"
 echo "that was all of it; more: echo '203.0.113.1 - - [now] \"GET /a-page HTTP/1.1\" 200 0' | TIDEGATE_URL=$TIDEGATE_URL ./clicks.sh"
 echo "Ctrl-C ends this"
