@@ -65,7 +65,8 @@ class Member:
                     if problem["retry"] == "never":
                         sys.exit(f"billing: refused: {problem['detail']}")
                 why = f"status {status}"
-                pause = float(headers.get("Retry-After", pause))
+                if (seconds := headers.get("Retry-After", "")).isdecimal():
+                    pause = float(seconds)
             except (OSError, http.client.HTTPException) as error:
                 why = repr(error)
                 self.connection.close()

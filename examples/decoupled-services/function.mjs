@@ -61,8 +61,8 @@ async function once(url, request) {
 }
 
 function judged(response, text) {
-  const retryAfterMs = 1000 * Number(response.headers.get("retry-after") ?? 0)
-  if (response.headers.get("content-type") !== "application/problem+json") {
+  const retryAfterMs = 1000 * (Number(response.headers.get("retry-after")) || 0)
+  if (!response.headers.get("content-type")?.startsWith("application/problem+json")) {
     // Not the gateway's: something between it and us.
     return { again: response.status >= 500 || response.status === 429, retryAfterMs }
   }

@@ -71,7 +71,8 @@ class Gateway:
                 if answer.status < 500 and answer.status != 429:
                     sys.exit(f"refused: {body.decode(errors='replace')}")
                 why = f"status {answer.status}"
-                pause = float(answer.getheader("Retry-After", pause))
+                if (seconds := answer.getheader("Retry-After", "")).isdecimal():
+                    pause = float(seconds)
             except (OSError, http.client.HTTPException) as error:
                 why = repr(error)
                 self.connection.close()
