@@ -34,6 +34,11 @@ records() {
 }
 at_least() { [ "$("$2")" -ge "$1" ]; }
 fifty_in() { [ "$(files "$1")" -ge 50 ]; }
+is_pending() { [ "$(json start <"$1")" -lt "$(json end <"$1")" ]; }
+is_shipped() { [ "$(json start <"$1")" -eq "$(json end <"$1")" ]; }
+json() { grep -o "\"$1\": *[0-9]*" | grep -o '[0-9]*$'; }
+# Records that the archivers have not committed: the total at the end of the answer.
+lag_is() { curl -sS "$TIDEGATE_URL/v1/groups/archive/offsets" | grep -q "\"lag\":$1,\"lag_ms\":[0-9]*}\$"; }
 more_is_written() { at_least $(($1 + 100)) written; }
 new_logs_are_there() { [ "$(files "$logs")" -ge "$1" ]; }
 
@@ -44,6 +49,7 @@ ship
 archive ann
 ann=$BACKGROUND_PID
 archive bob
+bob=$BACKGROUND_PID
 eventually "an archive of all services" fifty_in "$archive"
 
 restart_gateway
@@ -55,6 +61,7 @@ eventually "lines while the gateway is away" more_is_written "$more"
 run_gateway
 crash "$ann"
 archive cyd
+cyd=$BACKGROUND_PID
 crash "$shipper"
 rotate
 eventually "lines in newer logs, while nobody ships" new_logs_are_there 150
@@ -88,6 +95,38 @@ eventually "a complete archive" archive_is_complete
 [ "$(files "$archive")" -ge 50 ] || fail "not every service is in the archive"
 # The unfinished line is a record too.
 [ "$(records)" -eq $(($(written) + 1)) ] || fail "$(records) records were made of $(written) lines and one without an end"
+
+echo "a shipper that was killed after its lines were written, and before it noted that, writes nothing twice"
+state=$work/shipped/shop.web.json
+stop_gateway
+echo "2026-11-23T23:59:59Z INFO sent once, or twice?" >>"$logs/shop/web.log"
+eventually "a chunk that cannot be sent" is_pending "$state"
+cp "$state" "$work/noted"
+run_gateway
+eventually "its receipt" is_shipped "$state"
+count=$(records)
+crash "$shipper"
+cp "$work/noted" "$state"
+ship
+eventually "the receipt once more" is_shipped "$state"
+[ "$(records)" -eq "$count" ] || fail "$(records) records instead of $count"
+
+echo "archivers that were killed after they wrote their files, and before they committed, write nothing twice"
+eventually "a complete archive" archive_is_complete
+eventually "its commit" lag_is 0
+cp -r "$archive/.checkpoints" "$work/old"
+for log in "$logs"/*/*.log; do echo "2026-11-23T23:59:59Z INFO archived once, or twice?" >>"$log"; done
+eventually "a complete archive" archive_is_complete
+for archiver in "$bob" "$cyd"; do crash "$archiver"; done
+cp -r "$work/old/." "$archive/.checkpoints"
+(cd "$work/old" && find . -name '*.json' | sort -V) | while IFS=/ read -r _ topic partition offset; do
+    curl -sS --fail-with-body -o /dev/null -X PUT "$TIDEGATE_URL/v1/groups/archive/offsets" \
+        -d "{\"topic\": \"$topic\", \"partition\": $partition, \"offset\": ${offset%.json}, \"force\": true}"
+done
+lag_is 50 || fail "the group does not read 50 lines again"
+archive dan
+eventually "a group that has read all" lag_is 0
+archive_is_complete || fail "the archive is not what the services wrote"
 
 echo "the way of one request through the services can be found by its id"
 id=$(grep -ho 'request=[0-9a-f]*' "$logs"/*/*.log* | sort | uniq -c | sort -rn | awk 'NR == 1 { print $2 }')

@@ -3,13 +3,14 @@
 // killed: no line is missing, and none is there twice.
 
 const SHOWN_MAX = 500
+const KEPT_MAX = 100_000
 
 const gateway = new URLSearchParams(location.search).get("gateway") ?? "http://127.0.0.1:8080"
 const form = document.querySelector("form")
 const list = document.querySelector("ol")
 const status = document.querySelector("[role=status]")
 
-let events, lines, waiting, searched, found
+let events, from, lines = [], matches = [], searched = 0, found = 0, shown = true
 
 /** Begins anew: whenever what the gateway is asked for has changed. */
 function search() {
@@ -17,9 +18,10 @@ function search() {
   lines = []
   const { team, service, since } = form.elements
   const teams = team.value ? [team.value] : [...team.options].map(option => option.value).filter(Boolean)
-  if (teams.length === 0) return say("there are no topics logs.* yet")
+  if (teams.length === 0) return show()
   const query = new URLSearchParams(teams.map(name => ["topic", name]))
-  query.set("from", since.value ? String(Date.now() - Number(since.value) * 60_000) : "earliest")
+  from = since.value ? Date.now() - Number(since.value) * 60_000 : 0
+  query.set("from", from || "earliest")
   // The services are the keys: the gateway reads the partition of this one, and sends no other.
   if (service.value) query.set("key", service.value)
   events = new EventSource(`${gateway}/v1/records?${query}`)
@@ -32,26 +34,31 @@ function search() {
 
 /** Shows those of the lines at hand that match: whenever the text has changed. */
 function filter() {
-  list.replaceChildren()
-  waiting = []
+  matches = []
   searched = found = 0
   for (const record of lines) match(record)
   show()
 }
 
 function take(record) {
-  lines.push(record)
+  // A time is a place in the log, from the first line that is as new. Older ones may have been shipped after it.
+  if (record.timestamp < from) return
+  if (lines.push(record) > KEPT_MAX) lines = lines.slice(KEPT_MAX / 2)
   match(record)
-  if (waiting.length === 1) requestAnimationFrame(show)
-  else if (searched % 1000 === 0) show()
+  if (shown) requestAnimationFrame(show)
+  shown = false
 }
 
 function match(record) {
   searched += 1
   if (!text(record).toLowerCase().includes(form.elements.text.value.toLowerCase())) return
   found += 1
-  waiting.push(record)
-  if (waiting.length > SHOWN_MAX) waiting.shift()
+  if (matches.push(record) > 2 * SHOWN_MAX) trim()
+}
+
+/** There is order within a service; between services there is the time. */
+function trim() {
+  matches = matches.sort((one, other) => one.timestamp - other.timestamp).slice(-SHOWN_MAX)
 }
 
 function text({ value, value_base64 }) {
@@ -59,10 +66,10 @@ function text({ value, value_base64 }) {
 }
 
 function show() {
-  list.append(...waiting.map(row))
-  waiting = []
-  while (list.childElementCount > SHOWN_MAX) list.firstElementChild.remove()
-  const state = ["connecting", "live", "gone"][events.readyState]
+  shown = true
+  trim()
+  list.replaceChildren(...matches.map(record => (record.row ??= row(record))).reverse())
+  const state = ["connecting", "live", "gone"][events?.readyState] ?? "no topics logs.* yet: come back later"
   status.textContent = `${found} of ${searched} lines match${found > SHOWN_MAX ? `, the last ${SHOWN_MAX} are shown` : ""}; ${state}`
 }
 
@@ -75,10 +82,6 @@ function row(record) {
   item.className = / ERROR /.test(line.textContent) ? "error" : / WARNING /.test(line.textContent) ? "warning" : ""
   item.append(name, line)
   return item
-}
-
-function say(sentence) {
-  status.textContent = sentence
 }
 
 const answer = await fetch(`${gateway}/v1/topics?prefix=logs.&limit=100`)
