@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
                 if status == 200 and random.random() < 0.4:
                     status = get(f"{service.url}/{random.randrange(1000)}", request)
                     if status >= 400:
-                        self.server.log.warning("request=%s %s answered %d", request, service.url, status)
+                        self.server.log.warning("request=%s %s answered %d", request, service.log.name, status)
         except ValueError:
             status = 500
             self.server.log.exception("request=%s cannot be answered", request)

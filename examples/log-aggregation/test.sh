@@ -21,6 +21,7 @@ crash() {
 rotate() {
     local log
     for log in "$logs"/*/*.log; do
+        if [ -e "$log.2" ]; then mv "$log.2" "$log.3"; fi
         if [ -e "$log.1" ]; then mv "$log.1" "$log.2"; fi
         mv "$log" "$log.1"
     done
@@ -65,6 +66,8 @@ cyd=$BACKGROUND_PID
 crash "$shipper"
 rotate
 eventually "lines in newer logs, while nobody ships" new_logs_are_there 150
+rotate
+eventually "lines in still newer logs" new_logs_are_there 200
 ship
 eventually "as many records as there were lines" at_least "$(written)" records
 crash "$shipper"
@@ -73,11 +76,13 @@ ship
 echo "the services end"
 kill "$services"
 eventually "the end of the services" has_ended "$services"
-[ "$(files "$logs")" -eq 150 ] || fail "there are not three files of each service"
+[ "$(files "$logs")" -eq 200 ] || fail "there are not four files of each service"
 # The last line of this log was never finished.
 printf 'cut off by a cr\xe4sh' >>"$logs/shop/web.log"
 mv "$logs/shop/web.log" "$logs/shop/web.log.0"
 echo "2026-11-23 23:59:59 a line of another day, \"quoted\", with a \\ and $(printf '\033[31mcolour\033[0m')" >"$logs/shop/web.log"
+# This line is more than fits into a record when all of it has to be escaped.
+{ head -c 300000 /dev/zero | tr '\0' '\033' && echo; } >>"$logs/pay/cards.log"
 
 echo "the archive is what the services wrote, byte for byte and in order"
 archive_is_complete() {
@@ -85,7 +90,7 @@ archive_is_complete() {
     for log in "$logs"/*/*.log; do
         service=${log#"$logs"/}
         : >"$work/source"
-        for part in "$log.2" "$log.1" "$log.0" "$log"; do
+        for part in "$log.3" "$log.2" "$log.1" "$log.0" "$log"; do
             if [ -e "$part" ]; then cat "$part" >>"$work/source"; fi
         done
         cat "$archive"/*/"$service" 2>/dev/null | cmp -s - "$work/source" || return 1
@@ -93,8 +98,8 @@ archive_is_complete() {
 }
 eventually "a complete archive" archive_is_complete
 [ "$(files "$archive")" -ge 50 ] || fail "not every service is in the archive"
-# The unfinished line is a record too.
-[ "$(records)" -eq $(($(written) + 1)) ] || fail "$(records) records were made of $(written) lines and one without an end"
+# The unfinished line is a record too, and the long one is three.
+[ "$(records)" -eq $(($(written) + 3)) ] || fail "$(records) records were made of $(written) lines and one without an end"
 
 echo "a shipper that was killed after its lines were written, and before it noted that, writes nothing twice"
 state=$work/shipped/shop.web.json
@@ -155,5 +160,12 @@ eventually "receipts" receipts_are 3
 if has_ended "$shell"; then fail "ship.sh has ended: $(cat "$work/receipts")"; fi
 first=$(curl -sS "$TIDEGATE_URL/v1/topics/plain/records?format=values&max_records=1")
 [ "$first" = '"he said \"C:\\temp\", and\tleft"' ] || fail "the line came as $first"
+
+if [ -d ../../tests/browser/node_modules ]; then
+    echo "the page, in a real Chromium"
+    TIDEGATE_BIN=$(gateway_binary) node --test page.test.mjs >"$work/page" || fail "$(cat "$work/page")"
+else
+    echo "(the page is not tested: tests/browser is not installed)"
+fi
 
 echo "all well"
