@@ -68,14 +68,17 @@ def apply(profile: Profile | None, event: dict[str, Any]) -> Profile | None:
 def fold(profiles: Profiles, records: Iterator[Record]) -> int:
     """Takes records into the profiles; how many there were."""
     count = 0
-    for count, record in enumerate(records, 1):
+    for record in records:
+        count += 1
         profile = apply(profiles.get(record["key"]), record["value"])
         if profile is not None:
             profiles[record["key"]] = profile
     return count
 
 
-def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None, method: str | None = None) -> tuple[bytes, Message]:
+def call(
+    url: str, body: bytes | None = None, headers: dict[str, str] | None = None, method: str | None = None
+) -> tuple[bytes, Message]:
     """One request, again and again while nobody answers, or the answer says that it may be sent again."""
     end = time.monotonic() + PATIENCE_S
     while True:
@@ -143,14 +146,18 @@ def profiles_of(user: str | None = None, as_of: int | None = None) -> Profiles:
 
 def snapshot(path: Path) -> Profiles:
     """All profiles as they are now, from the snapshot at `path` and what came after it; which is then the new snapshot."""
-    kept = json.loads(path.read_bytes()) if path.exists() else {"cursor": None, "profiles": {}}
-    records, cursor = read(cursor=kept["cursor"]) if kept["cursor"] else read()
-    count = fold(kept["profiles"], records)
+    profiles: Profiles = {}
+    behind: dict[str, str] = {}
+    if path.exists():
+        kept = json.loads(path.read_bytes())
+        profiles, behind = kept["profiles"], {"cursor": kept["cursor"]}
+    records, cursor = read(**behind)
+    count = fold(profiles, records)
     new = path.with_suffix(".new")
-    new.write_text(json.dumps({"cursor": cursor, "profiles": kept["profiles"]}))
+    new.write_text(json.dumps({"cursor": cursor, "profiles": profiles}))
     new.replace(path)
     print(f"read {count} events", file=sys.stderr)
-    return kept["profiles"]
+    return profiles
 
 
 def print_json(value: Any) -> None:
@@ -161,11 +168,12 @@ def history(user: str) -> None:
     for record in read(key=user)[0]:
         event = record["value"]
         when = datetime.fromtimestamp(record["timestamp"] / 1000, UTC)
-        print(f"{when:%Y-%m-%d %H:%M}  {event['version']:>3}  {event['type']:<18}  {json.dumps(event['data'], ensure_ascii=False)}")
+        data = json.dumps(event["data"], ensure_ascii=False)
+        print(f"{when:%Y-%m-%d %H:%M}  {event['version']:>3}  {event['type']:<18}  {data}")
 
 
 def moment(text: str) -> int:
-    """Milliseconds since 1970 of an RFC 3339 time (UTC if it does not say), of such milliseconds, or of so many days ago (`7d`)."""
+    """Milliseconds since 1970: of an RFC 3339 time (UTC if it does not say), of themselves, or of days ago (`7d`)."""
     if ago := re.fullmatch(r"(\d+)d", text):
         return time.time_ns() // 1_000_000 - int(ago[1]) * DAY_MS
     if text.isdigit():

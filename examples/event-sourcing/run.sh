@@ -3,6 +3,7 @@
 # itself; the gateway with it, unless TIDEGATE_URL names one of your own.
 set -euo pipefail
 cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR
 . ../common.sh
 
 start_gateway --log warn

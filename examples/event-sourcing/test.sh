@@ -2,6 +2,7 @@
 # Profiles are what the events say: now and then, in Python and JavaScript, across crashes, retries and snapshots.
 set -euo pipefail
 cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR
 . ../common.sh
 
 unset TIDEGATE_URL
@@ -82,7 +83,8 @@ grep -q '"code":"idempotency_key_reused".*"outcome":"not_written"' "$work/second
 events_are $((all + 3)) || fail "more was written than the first event"
 
 echo "an event that claims a version which is there counts for nobody, also when its key is long forgotten"
-curl -sS --fail-with-body -o /dev/null -d '{"version":9,"type":"email_changed","data":{"email":"late@example.com"}}' "$topic/values?key=user-17"
+curl -sS --fail-with-body -o /dev/null "$topic/values?key=user-17" \
+    -d '{"version":9,"type":"email_changed","data":{"email":"late@example.com"}}'
 events_are $((all + 4)) || fail "it is not in the log"
 same "the email" first@example.com "$(./profile.py show user-17 | sed -n 's/.*"email": "\(.*\)",/\1/p')"
 same "user-17" "$(./profile.py show user-17)" "$(node profile.mjs user-17)"

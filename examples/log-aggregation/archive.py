@@ -56,7 +56,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_at(path: Path, position: int, data: bytes) -> None:
+def write_at(path: Path, position: int, data: bytearray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
     try:
@@ -110,7 +110,7 @@ class Archive:
         if offset in kept:
             return Checkpoint(offset, json.loads(kept[offset].read_bytes()))
         if kept:
-            sys.exit(f"{self.out} has no checkpoint of offset {offset} of {partition}: it is not the archive that the group has written")
+            sys.exit(f"{self.out} has no checkpoint of offset {offset} of {partition}: the group has written another archive")
         return Checkpoint(offset, {})
 
     def directory(self, partition: tuple[str, int]) -> Path:
@@ -138,13 +138,14 @@ class Archive:
 
 def main() -> None:
     archive, member = Archive(Path(sys.argv[1])), sys.argv[2]
+    poll, content_type = f"/v1/groups/archive/members/{member}/poll", {"Content-Type": "application/json"}
     begin: dict[str, Any] = {"topic_prefix": "logs.", "max_records": 5000, "wait_ms": 5000}
     ask = begin
     written: list[Record] = []
     while True:
         try:
             # Commits what the last answer brought, and brings more.
-            body = gateway.post(f"/v1/groups/archive/members/{member}/poll", json.dumps(ask).encode(), {"Content-Type": "application/json"})
+            body = gateway.post(poll, json.dumps(ask).encode(), content_type)
         except gateway.Refused as refusal:
             if refusal.retry != "rejoin":
                 sys.exit(f"archive.py: {refusal}")

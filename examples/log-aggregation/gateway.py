@@ -27,7 +27,7 @@ def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
         try:
             request = urllib.request.Request(URL + path, body, headers, method="POST")
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.read()
+                return bytes(answer.read())
         except urllib.error.HTTPError as refusal:
             problem = json.load(refusal)
             if problem["retry"] not in ("later", "same_key"):

@@ -13,7 +13,8 @@ const PAGE = fileURLToPath(new URL("page", import.meta.url))
 
 /** Serves the page as run.sh does, and gives its origin. */
 async function pageServer(t) {
-  const child = spawn("python3", ["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", PAGE], { stdio: ["ignore", "pipe", "ignore"] })
+  const flags = ["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", PAGE]
+  const child = spawn("python3", flags, { stdio: ["ignore", "pipe", "ignore"] })
   t.after(async () => {
     child.kill()
     if (child.exitCode === null && child.signalCode === null) await once(child, "exit")
@@ -25,14 +26,19 @@ async function pageServer(t) {
   throw new Error("the page's server did not start")
 }
 
+const FIRST = "INFO request=abc GET /1 200"
+const SECOND = "WARNING request=abc answered 404"
+const THIRD = "ERROR <b>request=def</b> cannot be answered"
+
 const line = (key, value, minutesAgo = 0) => ({ key, value, timestamp: Date.now() - minutesAgo * 60_000 })
 
 async function open(t) {
   const origin = await pageServer(t)
   const tidegate = await gateway(t, { flags: ["--cors-origin", origin, "--default-partitions", "2"] })
   const write = (team, ...records) => tidegate.call("POST", `/v1/topics/logs.${team}/records`, { records })
-  await write("shop", line("web", "INFO request=abc GET /1 200", 2), line("cart", "WARNING request=abc answered 404", 1), line("web", "yesterday", 1500))
-  await write("pay", line("cards", "ERROR <b>request=def</b> cannot be answered"))
+  // The line of yesterday was shipped last.
+  await write("shop", line("web", FIRST, 2), line("cart", SECOND, 1), line("web", "yesterday", 1500))
+  await write("pay", line("cards", THIRD))
   const page = await (await browser(t)).page()
   await page.goto(`${origin}/?gateway=${encodeURIComponent(tidegate.url)}`)
   return { tidegate, write, page }
@@ -42,10 +48,6 @@ const shows = (page, ...expected) => eventually(`the lines ${expected}`, async (
   const found = (await page.locator("li span").allTextContents()).sort()
   return JSON.stringify(found) === JSON.stringify([...expected].sort())
 })
-
-const FIRST = "INFO request=abc GET /1 200"
-const SECOND = "WARNING request=abc answered 404"
-const THIRD = "ERROR <b>request=def</b> cannot be answered"
 
 test("the page finds lines by text, service, team and time, of before and from now on", async t => {
   const { write, page } = await open(t)

@@ -3,6 +3,7 @@
 # them. Until Ctrl-C.
 set -euo pipefail
 cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR
 . ../common.sh
 
 page=127.0.0.1:$(free_port)

@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
 def get(url: str, request: str) -> int:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers={"X-Request-Id": request}), timeout=60) as answer:
-            return answer.status
+            return int(answer.status)
     except urllib.error.HTTPError as refusal:
         refusal.close()
         return refusal.code

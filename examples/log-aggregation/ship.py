@@ -137,6 +137,7 @@ class Follower:
         self.save()
 
     def save(self) -> None:
+        assert self.chunk
         new = self.state.with_suffix(".new")
         with new.open("w") as file:
             json.dump(asdict(self.chunk), file)

@@ -2,6 +2,7 @@
 # Fifty services' lines are in the archive, byte for byte, although everything is killed and the logs are rotated meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR
 . ../common.sh
 
 unset TIDEGATE_URL
