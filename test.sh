@@ -40,6 +40,13 @@ say "tests"
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 cargo test --locked --all-targets
 
+say "every answer is what its OpenAPI document says"
+if ! python3 -c 'import ensurepip' 2>/dev/null; then
+    apt-get update -q && apt-get install -qy --no-install-recommends python3 python3-venv
+fi
+cargo build --locked --quiet
+tests/contract/run.sh
+
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet
 
