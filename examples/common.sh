@@ -1,11 +1,12 @@
 # shellcheck shell=bash
 # What the examples share, to be sourced: a gateway that lives as long as the script does, processes that end with it, and
-# waiting for a condition. Needs bash and curl.
+# waiting for a condition. Needs bash.
 #
 #   start_gateway [FLAG…]      sets TIDEGATE_URL; where it is set already, that gateway is used
 #   restart_gateway            kill -9, and a new start at the same address with what is on disk
 #   background COMMAND…        starts COMMAND in a process group of its own; BACKGROUND_PID is its leader
 #   end_group PID              ends such a group and waits until it is gone
+#   has_ended PID              whether a process is gone
 #   at_exit COMMAND…           runs COMMAND when the script ends, however it ends; the last one registered runs first
 #   eventually WHAT COMMAND…   tries COMMAND until it succeeds; after PATIENCE_S seconds (60) fails and says WHAT never came
 #   fail WHY                   ends the script
@@ -63,10 +64,12 @@ end_group() {
     wait "$1" 2>/dev/null || true
 }
 
-group_is_gone() {
+group_is_gone() { has_ended "-$1"; }
+
+has_ended() {
     # Takes note of children that have ended: they would count as alive.
     jobs >/dev/null
-    ! kill -0 -- "-$1" 2>/dev/null
+    ! kill -0 -- "$1" 2>/dev/null
 }
 
 # The binary of this repository: TIDEGATE_BIN, else what was built, else what is built now.
