@@ -264,7 +264,7 @@ fn key(query: &Query<'_>, limits: &Limits) -> Result<Option<Vec<u8>>, Problem> {
 
 /// Base64 as it stands in a query: the URL's alphabet or the usual one.
 pub fn base64_of_query(text: &str) -> Option<Vec<u8>> {
-    if text.ends_with('=') && text.len() % 4 != 0 {
+    if text.ends_with('=') && !text.len().is_multiple_of(4) {
         return None; // padding may be missing, and not be half there
     }
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

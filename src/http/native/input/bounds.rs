@@ -41,8 +41,8 @@ impl Bounds<'_> {
         if key + headers + record.value.as_bytes().len() > limits.record_bytes {
             return Err(Refusal::record_too_large(place.path(""), limits.record_bytes));
         }
-        if let Some(partition) = record.partition.filter(|partition| *partition > PARTITION_MAX) {
-            let why = format!("it is {partition}, and no partition is beyond {PARTITION_MAX}");
+        if record.partition > Some(PARTITION_MAX) {
+            let why = format!("no partition is beyond {PARTITION_MAX}");
             return Err(Refusal::invalid(place.path("partition"), why));
         }
         match record.timestamp {
