@@ -88,7 +88,8 @@ struct Contract;
 pub fn router(api: Api, ops: Ops) -> Router {
     let calls = OpenApiRouter::new().merge(native::routes().with_state(api)).merge(ops::routes().with_state(ops));
     let (router, _) = calls.split_for_parts();
-    router.merge(ops::documents::routes(&document())).merge(ops::pages::routes()).fallback(async || nothing_here())
+    let pages = ops::console::routes().merge(ops::documents::routes(&document())).merge(ops::pages::routes());
+    router.merge(pages).fallback(async || nothing_here())
 }
 
 /// The OpenAPI document, as it is published.
