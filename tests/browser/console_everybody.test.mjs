@@ -17,7 +17,7 @@ export const VIEWS = [
   ["groups", "/#/groups", "tbody .name"],
   ["group", "/#/groups/billing", ".lease-meter"],
   ["node", "/#/node", ".plot .line"],
-  ["none", "/#/no/such/view", ".empty"],
+  ["none", "/#/no/such/view", "h1"],
 ]
 
 const DIALOGS = [
@@ -137,6 +137,22 @@ test("everything can be done with a keyboard", async t => {
   await page.keyboard.type("clicks")
   await press("Enter")
   await page.getByRole("heading", { name: "Write your first record" }).waitFor()
+})
+
+test("what has the focus keeps it while figures come in", async t => {
+  const tidegate = await filled(t)
+  const page = await (await browser(t)).page({ viewport: { width: 1600, height: 1000 } })
+  for (const [place, link] of [["/#/topics", "clicks"], ["/#/topics/clicks/partitions", "Read partition 2 from start"], ["/#/groups/billing", /^orders \/ 1/]]) {
+    await page.goto(tidegate.url + place)
+    await page.getByRole("link", { name: link }).focus()
+    const before = await page.locator("main").textContent()
+    await eventually("other figures", async () => {
+      await tidegate.call("POST", "/v1/topics/clicks/records", { records: [{ key: "bob", value: 1 }] })
+      await tidegate.call("POST", "/v1/topics/orders/records", { records: [{ value: 1 }] })
+      return (await page.locator("main").textContent()) !== before
+    })
+    assert.ok(await page.getByRole("link", { name: link }).evaluate(element => element === document.activeElement), place)
+  }
 })
 
 test("the theme can be chosen, and is kept", async t => {

@@ -33,7 +33,7 @@ test("a group shows its members, their leases running down, and how far behind i
   await page.goto(tidegate.url + "/#/groups")
   await page.getByRole("link", { name: "billing" }).click()
   await page.getByText("Nobody is reading").waitFor()
-  const lag = page.locator('.tile:has(dt:has-text("Lag")) .tile-value')
+  const lag = page.locator(".tile").filter({ has: page.getByText("Lag", { exact: true }) }).locator(".tile-value")
   await eventually("the lag", async () => (await lag.textContent()) === "6")
 
   const { cursor } = await poll(tidegate, { topics: ["orders"], lease_ms: 60_000, max_records: 2 })

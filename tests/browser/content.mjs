@@ -25,7 +25,7 @@ export async function fill(tidegate) {
   await tidegate.call("POST", "/v1/topics/orders/records", { records: list(640, order) })
   await tidegate.call("POST", "/v1/topics/payments.settled/records", { records: list(480, i => ({ key: `payment-${i}`, value: { order: 41000 + i, settled: true } })) })
   const raw = (path, type, body) => fetch(tidegate.url + path, { method: "POST", headers: { "content-type": type }, body })
-  await raw("/v1/topics/thumbnails/values?key=avatar-7", "image/png", Uint8Array.from([137, 80, 78, 71, 13, 10, 26, 10, ...list(420, i => (i * 37 + (i >> 3)) % 256)]))
+  await raw("/v1/topics/thumbnails/values?key=avatar-7", "image/png", Uint8Array.from([137, 80, 78, 71, 13, 10, 26, 10, ...list(150, i => (i * 37 + (i >> 3)) % 256)]))
   await raw("/v1/topics/audit-log/values", "text/plain", "ann signed in from 192.0.2.7")
 }
 
@@ -38,8 +38,10 @@ export async function live(tidegate, signal) {
       const n = 3 + Math.round(4 * (1 + Math.sin(round / 12)) + 2 * Math.sin(round / 3))
       await tidegate.call("POST", "/v1/topics/clicks/records", { records: list(Math.max(1, n), click, clicks) })
       clicks += n
-      if (round % 3 === 0) await tidegate.call("POST", "/v1/topics/orders/records", { records: list(2 + (round % 2), order, orders) })
-      orders += 2
+      // Orders come in waves, so that readers fall behind and catch up.
+      const some = round % 48 < 12 ? 7 : round % 4 === 0 ? 1 : 0
+      if (some) await tidegate.call("POST", "/v1/topics/orders/records", { records: list(some, order, orders) })
+      orders += some
       await wait(250)
     }
   }
@@ -48,11 +50,11 @@ export async function live(tidegate, signal) {
     let { cursor } = await tidegate.call("POST", path, { topics: ["orders"], max_records: 4, lease_ms: 12_000 })
     while (!signal.aborted) {
       await wait(1100)
-      cursor = (await tidegate.call("POST", path, { cursor, max_records: 9 })).cursor
+      cursor = (await tidegate.call("POST", path, { cursor, max_records: 7 })).cursor
     }
   }
   await tidegate.call("PUT", "/v1/groups/search-index/offsets", { topic: "clicks", to: "latest" })
-  await tidegate.call("PUT", "/v1/groups/billing/offsets", { topic: "orders", to: "-60" })
+  await tidegate.call("PUT", "/v1/groups/billing/offsets", { topic: "orders", to: "-20" })
   const ended = error => { if (!signal.aborted) throw error }
   await Promise.all([writing(), member("worker-1"), member("worker-2")].map(work => work.catch(ended)))
 }

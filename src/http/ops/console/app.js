@@ -5,7 +5,7 @@ import { begin } from "./metrics.js"
 import { link, open, route, topicLink } from "./router.js"
 import * as session from "./session.js"
 import { wireTheme } from "./theme.js"
-import { empty, notice } from "./ui.js"
+import { notice } from "./ui.js"
 import { groupView } from "./views/group.js"
 import { groupsView } from "./views/groups.js"
 import { aboutKey, askForKey } from "./views/key_dialog.js"
@@ -36,7 +36,9 @@ view("/groups", (_, query, signal) => groupsView(main, query, signal), "groups",
 view("/groups/:group", (of, _, signal) => groupView(main, of, signal), "groups", ({ group }) => group)
 view("/node", (_, __, signal) => nodeView(main, signal), "node", () => "Node")
 
-const lost = () => replace(main, empty("There is no such page", h("p", {}, h("a", { href: link("/topics") }, "All topics"))))
+const lost = () =>
+  replace(main, h("h1", { tabindex: "-1" }, "There is no such page"),
+    h("p", { class: "lede" }, "The address leads nowhere. ", h("a", { href: link("/topics") }, "All topics")))
 
 function show() {
   document.querySelectorAll("dialog[open]").forEach(one => one.close())

@@ -42,7 +42,7 @@ export function duration(ms) {
 }
 
 /** A latency, given in seconds. */
-export const latency = seconds => (seconds < 0.001 ? `${figure(seconds * 1e6)} µs` : duration(seconds * 1000))
+export const latency = seconds => (seconds > 0 && seconds < 0.001 ? `${figure(seconds * 1e6)} µs` : duration(seconds * 1000))
 
 export const retention = ms => (ms < 0 ? "for ever" : duration(ms))
 

@@ -16,5 +16,5 @@ export const GLOSSARY = {
   committed: "The committed offset is the next record that the group will read from this partition. Everything before it is done.",
   retention: "Retention is how long, or how many bytes, a topic keeps records. What is older is dropped, from the beginning of the log.",
   rate: "Records added each second, measured while this page is open.",
-  p99: "p50 is the middle: half of all writes were faster. p99 is slow but usual: one write in a hundred took longer.",
+  p99: "How long it takes until a record is on disk and can be read. p50 is the middle: half were faster. p99 is slow but usual: one in a hundred took longer.",
 }

@@ -13,9 +13,9 @@ const ROWS_MAX = 12
 
 /**
  * `series` are `{ name, of(point), area? }`; a point has `at` in milliseconds, and a line is broken where `of` gives null.
- * `update(points)` draws anew.
+ * `base` is the step from one unit to the next, 1024 for bytes. `update(points)` draws anew.
  */
-export function plot({ title, word, series, format }) {
+export function plot({ title, word, series, format, base = 1 }) {
   const canvas = svg("svg", { class: "plot", role: "img", height: HEIGHT })
   const values = series.map(() => h("b", {}, "–"))
   const legend = h("ul", { class: "legend" }, series.map((one, i) => h("li", { class: `series-${i}` }, h("span", { class: "swatch", "aria-hidden": "true" }), one.name, " ", values[i])))
@@ -39,7 +39,7 @@ export function plot({ title, word, series, format }) {
     const inner = width - MARGIN.left - MARGIN.right
     const x = at => MARGIN.left + inner * (1 - (end - at) / spanMs)
     const seen = points.filter(point => end - point.at <= spanMs)
-    const top = ceiling(Math.max(0, ...seen.flatMap(point => series.map(one => one.of(point) ?? 0))))
+    const top = ceiling(Math.max(0, ...seen.flatMap(point => series.map(one => one.of(point) ?? 0))), base)
     const y = value => MARGIN.top + (HEIGHT - MARGIN.top - MARGIN.bottom) * (1 - value / top)
     canvas.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`)
     replace(canvas, grid(top, y), moments(x), series.map((one, i) => line(one, i, seen, x, y)).reverse(), crosshair(x))
@@ -138,9 +138,10 @@ function runs(points, of) {
 const nearest = (points, at) =>
   points.reduce((best, point) => (best && Math.abs(best.at - at) <= Math.abs(point.at - at) ? best : point), null)
 
-/** The next of 1, 2, 5, 10, 20, … above a value, so that the scale seldom changes. */
-export function ceiling(value) {
+/** The next of 1, 2, 5, 10, 20, … (of a power of `base`) above a value, so that the scale seldom changes. */
+export function ceiling(value, base = 1) {
   if (value <= 0) return 1
-  const power = 10 ** Math.floor(Math.log10(value))
+  const unit = base === 1 ? 1 : base ** Math.floor(Math.log(Math.max(value, 1)) / Math.log(base))
+  const power = unit * 10 ** Math.floor(Math.log10(value / unit))
   return [1, 2, 5, 10].map(step => step * power).find(step => step >= value * 1.02) ?? 20 * power
 }

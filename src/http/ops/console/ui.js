@@ -110,7 +110,8 @@ const HELP = {
 /** What a list says that has nothing to show. */
 export const empty = (heading, ...children) => h("div", { class: "empty" }, emptyMark(), h("h2", {}, heading), children)
 
-const emptyMark = () =>
+/** The end of a log, as a small picture. */
+export const emptyMark = () =>
   svg("svg", { viewBox: "0 0 64 40", class: "empty-mark", "aria-hidden": "true" },
     [0, 1, 2, 3].map(i => svg("rect", { x: 2 + i * 15, y: 10, width: 12, height: 20, rx: 3, class: i === 3 ? "next" : "" })))
 
@@ -172,7 +173,18 @@ export function table(caption, columns) {
       const attributes = { class: columns[i].kind, "data-label": columns[i].label }
       return i === 0 ? h("th", { scope: "row", ...attributes }, cell) : h("td", attributes, cell)
     }))
-  return { element, body, row, show: rows => replace(body, rows) }
+  /** Shows these rows. A cell that says the same stays the element that it is, and with it the focus that may be in it. */
+  const show = rows => {
+    rows.forEach((row, i) => {
+      const old = body.rows[i]
+      if (!old) return body.append(row)
+      for (const [at, cell] of [...row.cells].entries()) {
+        if (!old.cells[at].isEqualNode(cell)) old.cells[at].replaceWith(cell)
+      }
+    })
+    while (body.rows.length > rows.length) body.lastChild.remove()
+  }
+  return { element, body, row, show }
 }
 
 /** A line of the last values, for beside a figure. */

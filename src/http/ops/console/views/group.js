@@ -41,7 +41,8 @@ export function groupView(main, { group }, signal) {
     h("section", { class: "panel flush" }, h("h2", {}, "How far it has read"), partitions.element))
   const code = snippets()
   let detail = null, skew = 0
-  code.set(() => [["curl: this group", curl({ url })], ["curl: poll as a member", curl(poll(url, detail))], ["JavaScript", javascript({ url })]])
+  const same = () => [["curl: this group", curl({ url })], ["curl: poll as a member", curl(poll(url, detail))], ["JavaScript", javascript({ url })]]
+  code.set(same)
 
   const act = work => () => detail && work()
   replace(main,
@@ -71,14 +72,12 @@ export function groupView(main, { group }, signal) {
     figures.age.set(detail.lag === 0 ? "none waits" : duration(detail.lag_ms))
     figures.partitions.set(number(detail.partitions.length))
     lag.update(note(`group ${group}`, { at: Date.now(), lag: detail.lag, lagMs: detail.lag_ms }))
-    if (!body.querySelector(":popover-open")) {
-      members.show(detail.members.map(member => memberRow(members, member)))
-      partitions.show(detail.partitions.map(one => partitionRow(partitions, one)))
-    }
+    members.show(detail.members.map(member => memberRow(members, member)))
+    partitions.show(detail.partitions.map(one => partitionRow(partitions, one)))
     members.element.hidden = detail.members.length === 0
     nobody.hidden = detail.members.length > 0
     runDown()
-    code.set(() => [["curl: this group", curl({ url })], ["curl: poll as a member", curl(poll(url, detail))], ["JavaScript", javascript({ url })]])
+    code.set(same)
   }
 
   /** Shows what is left of every lease at this moment. */

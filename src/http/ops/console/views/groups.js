@@ -41,13 +41,15 @@ export function groupsView(main, { after = "" }, signal) {
       if (page.groups.length === 0) {
         if (!list.querySelector(".empty")) replace(list, firstGroup())
       } else {
-        if (!shown.element.querySelector(":popover-open")) shown.show(page.groups.map((group, i) => groupRow(shown, group, details[i])))
+        shown.show(page.groups.map((group, i) => groupRow(shown, group, details[i])))
         if (!list.contains(shown.element)) replace(list, shown.element)
       }
       const next = page.next_page_token
       if (next) before.set(next, after)
-      replace(pages, after && h("a", { class: "button", href: link("/groups", { after: before.get(after) }) }, "← Previous"),
+      const shownPages = `${after} ${next ?? ""}`
+      if (pages.dataset.shown !== shownPages) replace(pages, after && h("a", { class: "button", href: link("/groups", { after: before.get(after) }) }, "← Previous"),
         next && h("a", { class: "button", href: link("/groups", { after: next }) }, "Next →"))
+      pages.dataset.shown = shownPages
     } catch (error) {
       if (!signal.aborted) replace(list, notice(error))
     }

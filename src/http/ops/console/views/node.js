@@ -9,15 +9,15 @@ import { lede, notice, tile, tiles } from "../ui.js"
 
 export function nodeView(main, signal) {
   const figures = {
-    written: tile("Written", "rate"), p99: tile("Written within (p99)", "p99"), streams: tile("Streams open"),
+    written: tile("Written", "rate"), p99: tile("Write latency, p99", "p99"), streams: tile("Streams open"),
     connections: tile("Connections"), memory: tile("Memory"), up: tile("Running for"),
   }
   const plots = [
     plot({ title: "Records a second", format: figure, series: [{ name: "written", of: one => one.written, area: true }, { name: "read", of: one => one.read }] }),
-    plot({ title: "Time until a record is durable", word: "p99", format: seconds => latency(seconds), series: [{ name: "p50", of: one => one.produceP50, area: true }, { name: "p99", of: one => one.produceP99 }] }),
+    plot({ title: "Write latency", word: "p99", format: latency, series: [{ name: "p50", of: one => one.produceP50, area: true }, { name: "p99", of: one => one.produceP99 }] }),
     plot({ title: "Requests a second", format: figure, series: [{ name: "answered", of: one => one.requests, area: true }, { name: "refused", of: one => one.refusals }] }),
-    plot({ title: "Commit of the database", word: "p99", format: seconds => latency(seconds), series: [{ name: "p50", of: one => one.commitP50, area: true }, { name: "p99", of: one => one.commitP99 }] }),
-    plot({ title: "Bytes written a second", format: bytes, series: [{ name: "bytes", of: one => one.writtenBytes, area: true }] }),
+    plot({ title: "Database commit", word: "p99", format: latency, series: [{ name: "p50", of: one => one.commitP50, area: true }, { name: "p99", of: one => one.commitP99 }] }),
+    plot({ title: "Bytes written a second", format: bytes, base: 1024, series: [{ name: "bytes", of: one => one.writtenBytes, area: true }] }),
     plot({ title: "Processor", format: share => `${figure(share * 100)} %`, series: [{ name: "of one core", of: one => one.cpu, area: true }] }),
   ]
   const trouble = h("div", {})

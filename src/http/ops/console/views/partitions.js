@@ -13,6 +13,9 @@ const COLUMNS = [
   { label: "Records", word: "record", kind: "figure" }, { label: "Share", kind: "share" }, { label: "Size", kind: "figure" }, { label: "Read" },
 ]
 
+/** Partitions on a page of the table. */
+const PAGE = 100
+
 /** `update(detail)` shows the figures as they are now. */
 export function partitionsView({ topic }) {
   const shown = table("Partitions", COLUMNS)
@@ -24,16 +27,32 @@ export function partitionsView({ topic }) {
     lede("The topic is split into ", h("strong", {}, "partitions"), ". Each is a log of its own: records stand in it in order, each with a number, its ",
       h("strong", {}, "offset"), ". Records with equal keys go to the same partition."),
     drawing, h("div", { class: "panel flush" }, shown.element), code.element)
-  let drawn = ""
+  let first = 0, latest = null
+  const turn = by => () => {
+    first += by
+    draw()
+  }
+  const back = h("button", { type: "button", onclick: turn(-PAGE) }, "← Before")
+  const on = h("button", { type: "button", onclick: turn(PAGE) }, "After →")
+  const pages = h("nav", { class: "pages", "aria-label": "Pages of partitions" }, back, on)
+  element.insertBefore(pages, code.element)
+
+  function draw() {
+    const all = latest.partitions
+    replace(drawing, logDrawing(all))
+    const records = Math.max(1, totals(all).records)
+    shown.show(all.slice(first, first + PAGE).map(one => partitionRow(shown, topic, one, records)))
+    pages.hidden = all.length <= PAGE
+    back.disabled = first === 0
+    on.disabled = first + PAGE >= all.length
+  }
+
   return {
     element,
     update(detail) {
-      const now = JSON.stringify(detail.partitions)
-      if (now === drawn || shown.element.querySelector(":popover-open") || element.contains(document.activeElement)) return
-      drawn = now
-      replace(drawing, logDrawing(detail.partitions))
-      const all = Math.max(1, totals(detail.partitions).records)
-      shown.show(detail.partitions.map(one => partitionRow(shown, topic, one, all)))
+      const isSame = latest && JSON.stringify(detail.partitions) === JSON.stringify(latest.partitions)
+      latest = detail
+      if (!isSame) draw()
     },
   }
 }

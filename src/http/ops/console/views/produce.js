@@ -19,7 +19,7 @@ export const NAME_PATTERN = "[A-Za-z0-9._\\-]{1,249}"
 export function produceForm({ topic, partitions = () => 0, written = () => {} }) {
   const name = topic ? null : h("input", { required: true, pattern: NAME_PATTERN, value: "clicks", spellcheck: "false", autocapitalize: "off" })
   const key = h("input", { maxlength: 4096, placeholder: "none", autocomplete: "off", spellcheck: "false" })
-  const text = h("textarea", { rows: 5, spellcheck: "false" })
+  const text = h("textarea", { rows: 4, spellcheck: "false" })
   text.value = EXAMPLE
   const file = h("input", { type: "file" })
   const partition = h("select", {})

@@ -7,7 +7,7 @@ import { remember } from "../router.js"
 import { curl, eventSource, snippets } from "../snippets.js"
 import { Buffer, CHARS_MAX, RECORDS_MAX } from "../tail_buffer.js"
 import { address, beginning, TailStream } from "../tail_stream.js"
-import { announce, dialog, field, notice } from "../ui.js"
+import { dialog, explained, field, notice } from "../ui.js"
 import { virtualList } from "../virtual_list.js"
 import { keyText, preview, recordView } from "./record.js"
 
@@ -15,6 +15,7 @@ import { keyText, preview, recordView } from "./record.js"
 const UNDRAWN_MAX = 1000
 /** How often what has changed is said aloud, at most. */
 const SAY_EVERY_MS = 5000
+const HOUR_MS = 3_600_000
 /** Characters of a value that a row has: no screen is wider. */
 const PREVIEW_MAX = 400
 
@@ -235,6 +236,7 @@ export function tailView({ topic, given, partitions, signal }) {
   draw()
 
   return h("section", { class: "panel tail", "aria-label": "Live tail" },
+    h("header", { class: "panel-head" }, h("h2", {}, explained("Live tail", "tail")), h("p", { class: "muted" }, "Records as they come in, the newest on top.")),
     h("form", { class: "toolbar", onsubmit: event => event.preventDefault(), role: "search", "aria-label": "What to show" },
       controls.element, field("Text", text)),
     h("div", { class: "tail-head" }, status, figures, h("div", { class: "actions" }, newestButton, pauseButton, clearButton)),
@@ -263,6 +265,7 @@ function meter() {
 /** Where to begin, which partition, which key: a change begins anew. */
 function tailControls(spec, partitions, restart) {
   const starts = [["-50", "Last 50"], ["latest", "Latest: only new ones"], ["earliest", "Earliest: all there is"], ["time", "A time …"], ["offset", "An offset …"]]
+  if (/^-\d+$/.test(spec.from) && spec.from !== "-50") starts.unshift([spec.from, `Last ${number(-Number(spec.from))}`])
   const isTime = spec.from !== undefined && !starts.some(([value]) => value === spec.from)
   const chosen = spec.offset !== undefined ? "offset" : isTime ? "time" : spec.from
   const start = h("select", {}, starts.map(([value, label]) => h("option", { value, selected: value === chosen }, label)))
@@ -270,7 +273,8 @@ function tailControls(spec, partitions, restart) {
   const offset = h("input", { type: "number", min: "0", value: spec.offset ?? "0", inputmode: "numeric" })
   const partition = h("select", {})
   const key = h("input", { type: "search", placeholder: "exactly this key", value: spec.key ?? "", spellcheck: "false" })
-  when.value = local(isTime ? new Date(/^\d+$/.test(spec.from) ? Number(spec.from) : spec.from) : new Date(Date.now() - 3_600_000))
+  const named = new Date(/^\d+$/.test(spec.from) ? Number(spec.from) : spec.from)
+  when.value = local(isTime && !Number.isNaN(named.getTime()) ? named : new Date(Date.now() - HOUR_MS))
 
   const whenField = field("Time", when)
   const offsetField = field("Offset", offset, { word: "offset" })

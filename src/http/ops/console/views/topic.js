@@ -6,7 +6,7 @@ import { bytes, number, rate, retention } from "../format.js"
 import { repeat } from "../poll.js"
 import { note, rateNow, rates, totals } from "../rates.js"
 import { link, topicLink } from "../router.js"
-import { explained, lede, notice, sparkline, tile, tiles } from "../ui.js"
+import { lede, notice, sparkline, tile, tiles } from "../ui.js"
 import { partitionsView } from "./partitions.js"
 import { produceForm } from "./produce.js"
 import { settingsView } from "./settings.js"
@@ -80,9 +80,7 @@ function records(topic, given, partitions, signal, written) {
     h("details", { class: "panel write", open: wide }, h("summary", {}, h("h2", {}, "Write a record")),
       lede("It goes to the end of the log, and is on disk before the answer is sent."),
       produceForm({ topic, partitions, written })),
-    h("div", { class: "read" },
-      h("h2", { class: "section" }, explained("Live tail", "tail")),
-      tailView({ topic, given, partitions, signal })))
+    tailView({ topic, given, partitions, signal }))
 }
 
 const missing = (topic, tab) =>

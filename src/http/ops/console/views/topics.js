@@ -7,7 +7,7 @@ import { repeat } from "../poll.js"
 import { note, rateNow, rates, totals } from "../rates.js"
 import { go, link, topicLink } from "../router.js"
 import { curl, javascript, snippets } from "../snippets.js"
-import { dialog, empty, explained, field, lede, notice, sparkline, table } from "../ui.js"
+import { dialog, empty, emptyMark, explained, field, lede, notice, sparkline, table } from "../ui.js"
 import { NAME_PATTERN, produceForm } from "./produce.js"
 import { retentionFields } from "./settings.js"
 
@@ -28,6 +28,7 @@ export function topicsView(main, { prefix = "", after = "" }, signal) {
   const search = h("input", { type: "search", value: prefix, placeholder: "Name begins with …", "aria-label": "Find topics by the beginning of their name", spellcheck: "false", autocapitalize: "off" })
   const list = h("div", { class: "panel flush", "aria-busy": "true" }, h("p", { class: "loading muted" }, "Loading …"))
   const pages = h("nav", { class: "pages", "aria-label": "Pages of topics" })
+  const finder = h("div", { class: "finder", role: "search" }, search)
   const found = h("p", { class: "visually-hidden", role: "status" })
   const code = snippets()
   const url = "/v1/topics" + query({ prefix, limit: PAGE, page_token: after })
@@ -43,7 +44,7 @@ export function topicsView(main, { prefix = "", after = "" }, signal) {
     h("div", { class: "title" }, h("h1", { tabindex: "-1" }, "Topics"),
       h("div", { class: "actions" }, h("button", { type: "button", onclick: createTopic }, "Create a topic"))),
     lede("A ", h("strong", {}, "topic"), " is a named log. Programs add records at its end; any number of readers follow it, each from its own place, as often as they like."),
-    h("div", { class: "finder", role: "search" }, search, found), list, pages, code.element)
+    finder, found, list, pages, code.element)
   if (prefix) focusAtEnd(search)
 
   repeat(EVERY_MS, signal, async () => {
@@ -57,11 +58,11 @@ export function topicsView(main, { prefix = "", after = "" }, signal) {
     const details = await each(page.topics, topic => get(path("/v1/topics", topic.topic), { signal }))
     if (signal.aborted) return
     list.removeAttribute("aria-busy")
+    finder.hidden = page.topics.length === 0 && !prefix && !after
     if (page.topics.length === 0) {
       if (!list.querySelector(".empty")) replace(list, prefix || after ? nothingFound(prefix) : firstRecord())
     } else {
-      // Not drawn anew while a word is being explained in it.
-      if (!shown.element.querySelector(":popover-open")) shown.show(page.topics.map((topic, i) => topicRow(shown, topic, details[i])))
+      shown.show(page.topics.map((topic, i) => topicRow(shown, topic, details[i])))
       if (!list.contains(shown.element)) replace(list, shown.element)
     }
     found.textContent = prefix ? `${page.topics.length}${page.next_page_token ? " or more" : ""} topics begin with ${prefix}` : ""
@@ -105,13 +106,15 @@ const nothingFound = prefix =>
 /** What somebody sees who has just started the gateway. */
 function firstRecord() {
   const form = produceForm({ written: receipt => go(topicLink(receipt.topic, "", { from: "earliest" })) })
-  return empty("Write your first record",
-    h("p", {}, "There is no topic yet. A topic comes into being with the first record that is written to it; you see it arrive on the next page. The line for curl below the form does the same from a terminal."),
-    h("ol", { class: "lesson" },
-      h("li", {}, explained("A record", "record"), " is what you write: JSON, text or a file."),
-      h("li", {}, "It goes to the end of ", explained("a partition", "partition"), " of the topic,"),
-      h("li", {}, "and gets the next ", explained("offset", "offset"), ", its number there.")),
-    h("div", { class: "panel first" }, form))
+  return h("div", { class: "empty lesson-page" },
+    h("div", {}, emptyMark(), h("h2", {}, "Write your first record"),
+      h("p", {}, "There is no topic yet. A topic comes into being with the first record that is written to it; you see it arrive on the next page. The line for curl below the form does the same from a terminal."),
+      h("ol", { class: "lesson" },
+        h("li", {}, explained("A record", "record"), " is what you write: JSON, text or a file."),
+        h("li", {}, "It goes to the end of ", explained("a partition", "partition"), " of the topic,"),
+        h("li", {}, "and gets the next ", explained("offset", "offset"), ", its number there."),
+        h("li", {}, "From then on it can be read, by any number of readers: nothing is taken away by reading."))),
+    h("div", { class: "panel" }, form))
 }
 
 function createTopic() {
