@@ -72,6 +72,23 @@ test("the key is asked for, kept in the session only, and never in a URL; stream
   assert.deepEqual(complaints(page), [])
 })
 
+test("whoever gives no key is told so, and not asked again and again", async t => {
+  const tidegate = await guarded(t)
+  const page = await (await browser(t)).page()
+  let refused = 0
+  page.on("response", answer => (refused += answer.status() === 401 ? 1 : 0))
+  await page.goto(tidegate.url)
+  await page.getByRole("dialog").getByRole("button", { name: "Not now" }).click()
+  await page.getByText("Give one with “Key” at the top").waitFor()
+  const before = refused
+  await eventually("two more looks", () => refused >= before + 2)
+  assert.equal(await page.getByRole("dialog").count(), 0)
+  await page.getByRole("button", { name: "Key", exact: true }).click()
+  await page.getByRole("button", { name: "Give a key" }).click()
+  await give(page, ADMIN_KEY)
+  await page.getByRole("link", { name: "sec-a" }).waitFor()
+})
+
 test("a key with few rights sees what it may, and is told in words what it may not", async t => {
   const tidegate = await guarded(t)
   const body = { name: "reader", permissions: [{ verb: "consume", topic: "pub-*", group: "app-*" }] }

@@ -19,7 +19,7 @@ const BINARY = process.env.TIDEGATE_BIN
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
-/** How long anything may take before a test gives up. Generous: the machine may be busy. */
+/** How long anything may take before a test gives up, in milliseconds. Generous: the machine may be busy. */
 export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000)
 
 /** A gateway with `flags`, which ends with the test `t`. */

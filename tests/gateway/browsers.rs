@@ -236,7 +236,8 @@ async fn the_files_of_the_console_are_asked_for_again_and_sent_once(backend: Bac
 
 async fn pages_cannot_be_framed_and_let_nothing_in(backend: Backend) {
     let gateway = Gateway::start(backend).await;
-    for path in ["/", "/console/app.js", "/problems", "/problems/rate_limited", "/docs/", "/docs/swagger-ui-bundle.js"] {
+    for path in ["/", "/console/app.js", "/problems", "/problems/rate_limited", "/docs/", "/docs/swagger-ui-bundle.js"]
+    {
         let page = gateway.get(path).send().await.is(200);
         assert_eq!(page.header("x-frame-options"), Some("DENY"), "{path}");
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{path}");

@@ -139,7 +139,7 @@ const nearest = (points, at) =>
   points.reduce((best, point) => (best && Math.abs(best.at - at) <= Math.abs(point.at - at) ? best : point), null)
 
 /** The next of 1, 2, 5, 10, 20, … (of a power of `base`) above a value, so that the scale seldom changes. */
-export function ceiling(value, base = 1) {
+function ceiling(value, base = 1) {
   if (value <= 0) return 1
   const unit = base === 1 ? 1 : base ** Math.floor(Math.log(Math.max(value, 1)) / Math.log(base))
   const power = unit * 10 ** Math.floor(Math.log10(value / unit))

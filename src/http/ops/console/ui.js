@@ -101,6 +101,16 @@ export function notice(error, again) {
       error.status && error.code && h("a", { href: `/problems/${error.code}` }, "What this means")))
 }
 
+/** Shows in `holder` what went wrong. The same again is left as it stands, so that it is not read out every few seconds. */
+export function complain(holder, error) {
+  const says = `${error.code} ${error.message}`
+  const before = holder.querySelector(":scope > .notice")
+  if (before?.dataset.says === says) return
+  const now = notice(error)
+  now.dataset.says = says
+  replace(holder, now)
+}
+
 const HELP = {
   forbidden: "The key you gave may not do this. Ask whoever looks after the gateway for a key with more rights, or use another one (“Key” at the top).",
   unauthorized: "This gateway asks for a key. Give one with “Key” at the top.",

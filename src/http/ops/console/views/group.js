@@ -8,7 +8,7 @@ import { repeat } from "../poll.js"
 import { note } from "../rates.js"
 import { go, link, topicLink } from "../router.js"
 import { curl, javascript, snippets } from "../snippets.js"
-import { announce, dialog, explained, lede, notice, table, tile, tiles } from "../ui.js"
+import { announce, complain, dialog, explained, lede, notice, table, tile, tiles } from "../ui.js"
 import { lagOf, stateOf } from "./groups.js"
 import { bar } from "./partitions.js"
 import { resetDialog } from "./reset.js"
@@ -60,7 +60,7 @@ export function groupView(main, { group }, signal) {
       detail = await answer.json()
       skew = clockSkew(answer)
     } catch (error) {
-      if (!signal.aborted) replace(trouble, notice(error))
+      if (!signal.aborted) complain(trouble, error)
       return
     }
     if (signal.aborted) return

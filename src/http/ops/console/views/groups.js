@@ -6,7 +6,7 @@ import { duration, number } from "../format.js"
 import { repeat } from "../poll.js"
 import { groupLink, link } from "../router.js"
 import { code, curl, javascript, snippets } from "../snippets.js"
-import { empty, explained, lede, notice, table } from "../ui.js"
+import { complain, empty, explained, lede, table } from "../ui.js"
 import { note } from "../rates.js"
 
 /** Groups on a page. */
@@ -51,7 +51,7 @@ export function groupsView(main, { after = "" }, signal) {
         next && h("a", { class: "button", href: link("/groups", { after: next }) }, "Next →"))
       pages.dataset.shown = shownPages
     } catch (error) {
-      if (!signal.aborted) replace(list, notice(error))
+      if (!signal.aborted) complain(list, error)
     }
   })
 }

@@ -5,7 +5,7 @@ import { bytes, dateTime, duration, figure, latency, number, rate } from "../for
 import { history, watch } from "../metrics.js"
 import { plot } from "../plot.js"
 import { curl, javascript, snippets } from "../snippets.js"
-import { lede, notice, tile, tiles } from "../ui.js"
+import { complain, lede, tile, tiles } from "../ui.js"
 
 export function nodeView(main, signal) {
   const figures = {
@@ -21,6 +21,7 @@ export function nodeView(main, signal) {
     plot({ title: "Processor", format: share => `${figure(share * 100)} %`, series: [{ name: "of one core", of: one => one.cpu, area: true }] }),
   ]
   const trouble = h("div", {})
+  const forbidden = h("p", { class: "hint", hidden: true }, "Figures of the node need a key with the verb metrics, or admin on all topics.")
   const health = h("span", { class: "badge" }, "…")
   const version = h("span", { class: "muted" })
   const code = snippets()
@@ -29,17 +30,19 @@ export function nodeView(main, signal) {
   replace(main,
     h("div", { class: "title" }, h("h1", { tabindex: "-1" }, "Node"), health, version),
     lede("A ", h("strong", {}, "node"), " is one running gateway; several may share a database. These are the figures of the one that answers here, every two seconds, since this page was opened."),
-    trouble, content, code.element)
+    trouble, forbidden, content, code.element)
 
   function show(error) {
     if (error) {
       replace(health, "no answer")
       health.dataset.state = "bad"
-      replace(trouble, notice(error), error.status === 403 && h("p", { class: "hint" }, "Figures of the node need a key with the verb metrics, or admin on all topics."))
+      complain(trouble, error)
+      forbidden.hidden = error.status !== 403
       content.hidden = error.status === 403 || error.status === 401
       return
     }
     replace(trouble)
+    forbidden.hidden = true
     content.hidden = false
     plots.forEach(one => one.update(history))
     const last = history.at(-1)

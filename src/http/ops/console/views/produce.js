@@ -34,7 +34,7 @@ export function produceForm({ topic, partitions = () => 0, written = () => {} })
 
   const setKind = chosen => {
     kind = chosen
-    const hint = { json: "Kept token by token, as you write it here.", text: "Kept as text, in UTF-8.", file: "Kept byte for byte; its type becomes the header content-type." }[kind]
+    const hint = { json: "Kept token by token, as you write it here.", text: "Kept as text, in UTF-8.", file: "JSON and text are kept as such; anything else byte for byte, with its type as the header content-type." }[kind]
     replace(value, kind === "file" ? field("File", file, { hint }) : field(kind === "json" ? "Value (JSON)" : "Value (text)", text, { hint }))
     refresh()
   }
@@ -105,8 +105,7 @@ export function produceForm({ topic, partitions = () => 0, written = () => {} })
 function contentType(kind, file) {
   if (kind === "json") return "application/json"
   if (kind === "text") return "text/plain; charset=utf-8"
-  // What has a meaning of its own for the gateway is to be kept as the bytes that it is.
-  return file?.type && !/json|^text\//.test(file.type) ? file.type : "application/octet-stream"
+  return file?.type || "application/octet-stream"
 }
 
 /** What is wrong with a text as JSON, or `null`. */

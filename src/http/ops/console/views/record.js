@@ -13,7 +13,7 @@ import { announce, choice, copyButton, explained, lede, notice, table } from "..
 const SHOWN_MAX = 200_000
 
 /** The address of a record. */
-export const recordPath = ({ topic, partition, offset }) =>
+const recordPath = ({ topic, partition, offset }) =>
   path("/v1/topics", topic, "partitions", partition, "records", offset)
 
 export const recordLink = ({ topic, partition, offset }) => topicLink(topic, `/${partition}/${offset}`)

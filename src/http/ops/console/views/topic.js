@@ -6,7 +6,7 @@ import { bytes, number, rate, retention } from "../format.js"
 import { repeat } from "../poll.js"
 import { note, rateNow, rates, totals } from "../rates.js"
 import { link, topicLink } from "../router.js"
-import { lede, notice, sparkline, tile, tiles } from "../ui.js"
+import { complain, lede, sparkline, tile, tiles } from "../ui.js"
 import { partitionsView } from "./partitions.js"
 import { produceForm } from "./produce.js"
 import { settingsView } from "./settings.js"
@@ -53,8 +53,9 @@ export function topicView(main, { topic }, given, signal, tab) {
       replace(trouble)
     } catch (error) {
       if (signal.aborted) return
-      // The tail waits for the topic to come into being.
-      replace(trouble, error.code === "unknown_topic" ? missing(topic, tab) : tab === "" && error.status !== 403 ? null : notice(error))
+      // The tail waits for the topic to come into being, and says itself what keeps it from reading.
+      if (error.code === "unknown_topic") trouble.firstChild ?? replace(trouble, missing(topic, tab))
+      else if (tab !== "") complain(trouble, error)
       return
     }
     if (signal.aborted) return

@@ -7,7 +7,7 @@ import { repeat } from "../poll.js"
 import { note, rateNow, rates, totals } from "../rates.js"
 import { go, link, topicLink } from "../router.js"
 import { curl, javascript, snippets } from "../snippets.js"
-import { dialog, empty, emptyMark, explained, field, lede, notice, sparkline, table } from "../ui.js"
+import { complain, dialog, empty, emptyMark, explained, field, lede, notice, sparkline, table } from "../ui.js"
 import { NAME_PATTERN, produceForm } from "./produce.js"
 import { retentionFields } from "./settings.js"
 
@@ -52,7 +52,7 @@ export function topicsView(main, { prefix = "", after = "" }, signal) {
     try {
       page = await get(url, { signal })
     } catch (error) {
-      if (!signal.aborted) replace(list, notice(error))
+      if (!signal.aborted) complain(list, error)
       return
     }
     const details = await each(page.topics, topic => get(path("/v1/topics", topic.topic), { signal }))
