@@ -10,7 +10,7 @@ import { browser, eventually, gateway } from "./harness.mjs"
 
 const FOLDER = fileURLToPath(new URL("../../docs/screenshots", import.meta.url))
 /** How long things go on before the pictures, so that the plots have something to show. */
-const LIVE_MS = Number(process.env.LIVE_MS ?? 100_000)
+const LIVE_MS = 100_000
 const SIZES = [[1600, 1000], [360, 780]]
 
 const press = name => page => page.getByRole("button", { name, exact: true }).click()
@@ -82,7 +82,7 @@ try {
       await eventually("all of it", async () => (await page.getByText("Loading …").count()) === 0)
       if (act) await act(page)
       // The lines of rates take a while to become some.
-      await wait({ topics: 25_000, records: 12_000 }[name] ?? 400)
+      await wait({ topics: 15_000, records: 12_000 }[name] ?? 400)
       await shoot(name)
       await page.keyboard.press("Escape")
     }

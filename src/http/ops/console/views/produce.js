@@ -97,6 +97,8 @@ export function produceForm({ topic, partitions = () => 0, written = () => {} })
       field("Partition", partition, { word: "partition" }), headers.element),
     h("div", { class: "actions" }, button),
     receipt, same.element)
+  // Who writes their first record is to see how a program does it.
+  same.element.open = topic === undefined
   offerPartitions()
   setKind(kind)
   return form
