@@ -46,8 +46,23 @@ say "tests"
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 cargo test --locked --all-targets
 
+cargo build --locked --quiet
+TIDEGATE_BIN=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/tidegate
+export TIDEGATE_BIN
+
 say "tests in a browser"
 (cd tests/browser && npm ci --silent && npm test)
+
+say "the examples"
+for test in examples/*/test.sh; do
+    "$test"
+done
+
+say "every answer is what its OpenAPI document says"
+if ! python3 -c 'import ensurepip' 2>/dev/null; then
+    apt-get update -q && apt-get install -qy --no-install-recommends python3 python3-venv
+fi
+tests/contract/run.sh
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --quiet

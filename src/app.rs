@@ -71,7 +71,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
         draining: draining.clone(),
         limits: Arc::new(limits),
     };
-    let front = http::front(http::router(api, ops), access, &config.http, metrics, tracer);
+    let front = http::front(http::router(api, ops, &access), access, &config.http, metrics, tracer);
     let drain_max = config.http.server.drain_max;
     server.spawn_essential("http", {
         let serving = http::server::serve(listener, front, config.http.server, tls, draining);

@@ -37,6 +37,7 @@ use crate::cli::client::Gateway;
 use crate::cli::consume;
 use crate::cli::doctor;
 use crate::cli::groups;
+use crate::cli::health;
 use crate::cli::produce;
 use crate::cli::topics;
 use crate::config::callers::CallerFlags;
@@ -101,7 +102,7 @@ pub enum Invocation {
     /// Print what the node would run with.
     PrintConfig(String),
     /// Ask whether the node on this address is well.
-    Health(SocketAddr),
+    Health(health::Place),
     /// Print the OpenAPI document.
     OpenApi,
     /// See to the topics of the gateway there.
@@ -152,7 +153,9 @@ impl TryFrom<Cli> for Invocation {
         Ok(match cli.command {
             Some(Command::Serve(serve)) => Self::Serve(Box::new((*serve).try_into()?)),
             None => Self::Serve(Box::new(cli.serve.try_into()?)),
-            Some(Command::Health { listen }) => Self::Health(listen),
+            Some(Command::Health { listen, tls_cert }) => {
+                Self::Health(health::Place { listen, tls: tls_cert.is_some() })
+            }
             Some(Command::Openapi) => Self::OpenApi,
             Some(Command::Topics(flags)) => {
                 let (gateway, action) = flags.into_parts();
@@ -228,6 +231,9 @@ enum Command {
         /// Where it listens
         #[arg(long, env = "TIDEGATE_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
+        /// Its certificate, if it has one: then it is asked over TLS
+        #[arg(long, env = "TIDEGATE_TLS_CERT", value_name = "FILE")]
+        tls_cert: Option<PathBuf>,
     },
     /// Print the OpenAPI document of the HTTP API
     Openapi,
@@ -404,6 +410,10 @@ struct AccessFlags {
     #[arg(long, env = "TIDEGATE_INSECURE_NO_AUTH", value_name = "BOOL", action = clap::ArgAction::Set,
         default_value_t = false, num_args = 0..=1, default_missing_value = "true")]
     insecure_no_auth: bool,
+    /// Bad credentials that one address may show in a minute, good ones apart; beyond it, it is told to wait
+    #[arg(long, env = "TIDEGATE_ADDRESS_AUTH_FAILURES_PER_MINUTE", value_name = "N", default_value_t = access::FAILURES_PER_MINUTE,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    address_auth_failures_per_minute: u32,
 }
 
 /// Sizes at most 1 GiB: beyond, one request could take all the memory there is.
@@ -544,6 +554,7 @@ impl TryFrom<Serve> for Config {
             access: access::Options {
                 admin_key: admin_key(serve.access.admin_key)?,
                 jwt: serve.jwt.options().map_err(|why| Cli::command().error(ErrorKind::ValueValidation, why))?,
+                failures_per_minute: serve.access.address_auth_failures_per_minute,
             },
             insecure_no_auth: serve.access.insecure_no_auth,
             log: log::Options {

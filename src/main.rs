@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let outcome = match config::from_command_line() {
         Invocation::Serve(config) => return serve(*config),
         Invocation::PrintConfig(text) => cli::output::print(&text).map_err(Into::into),
-        Invocation::Health(address) => cli::health(address),
+        Invocation::Health(place) => cli::health::health(place),
         Invocation::OpenApi => cli::openapi().and_then(|document| Ok(cli::output::print(&document)?)),
         Invocation::Completions(shell) => cli::output::print_as_it_is(&config::completions(shell)),
         Invocation::Doctor(options) => client(async { cli::doctor::run(*options, told_to_stop()).await }),

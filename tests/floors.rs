@@ -28,7 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // The terminal commands speak to a gateway by one client of theirs; key sets are fetched from their issuer, and spans
     // go to a collector.
     ("hyper::", &["http", "cli::client", "access::jwt::fetch", "telemetry::traces::exporter"]),
-    ("rustls::", &["http", "cli::client", "access::jwt"]),
+    ("rustls::", &["http", "cli::client", "cli::health", "access::jwt"]),
     ("clap::", &["config"]),
     ("std::env", &["config"]),
     ("tokio::spawn", &["tasks"]),

@@ -96,7 +96,7 @@ impl Node {
             draining: draining.clone(),
             limits: Arc::new(limits),
         };
-        let front = http::front(http::router(api, ops), access, &http::Options::default(), metrics, None);
+        let front = http::front(http::router(api, ops, &access), access, &http::Options::default(), metrics, None);
         let listener = http::server::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         server.spawn("http", http::server::serve(listener, front, http::server::Options::default(), None, draining));

@@ -9,9 +9,6 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Failures of one address in one window that are answered as such.
-const FAILURES_MAX: u32 = 10;
-
 /// How long they are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -20,8 +17,10 @@ const WINDOW: Duration = Duration::from_secs(60);
 const ADDRESSES_MAX: usize = 10_000;
 
 /// Failures by address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Failures {
+    /// Those of one address in one window that are answered as such.
+    max: u32,
     seen: Mutex<HashMap<IpAddr, Window>>,
 }
 
@@ -32,6 +31,10 @@ struct Window {
 }
 
 impl Failures {
+    pub(super) fn new(max: u32) -> Self {
+        Self { max, seen: Mutex::default() }
+    }
+
     /// Counts a failure; if there were too many, how long the address has to wait.
     pub(super) fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +51,7 @@ impl Failures {
             *window = Window { since: now, failures: 0 };
         }
         window.failures = window.failures.saturating_add(1);
-        (window.failures > FAILURES_MAX).then(|| WINDOW.saturating_sub(now.saturating_duration_since(window.since)))
+        (window.failures > self.max).then(|| WINDOW.saturating_sub(now.saturating_duration_since(window.since)))
     }
 }
 
@@ -69,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_eleventh_failure_in_a_minute_has_to_wait() {
-        let (failures, start) = (Failures::default(), Instant::now());
+        let (failures, start) = (Failures::new(10), Instant::now());
         let here: IpAddr = "192.0.2.1".parse().expect("an address");
         for second in 0..10 {
             assert_eq!(failures.count(here, start + Duration::from_secs(second)), None);
@@ -81,7 +84,7 @@ mod tests {
 
     #[test]
     fn neighbours_in_one_network_are_one() {
-        let (failures, now) = (Failures::default(), Instant::now());
+        let (failures, now) = (Failures::new(10), Instant::now());
         for last in 0..10 {
             let address = format!("2001:db8::{last}").parse().expect("an address");
             assert_eq!(failures.count(address, now), None);
@@ -92,7 +95,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let (failures, now) = (Failures::default(), Instant::now());
+        let (failures, now) = (Failures::new(10), Instant::now());
         for number in 0..30_000u32 {
             failures.count(IpAddr::from(number.to_be_bytes()), now);
         }

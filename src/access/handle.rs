@@ -43,13 +43,24 @@ const LOOK: Duration = Duration::from_millis(500);
 const ASK_PAUSE: Duration = Duration::from_millis(100);
 
 /// How callers say who they are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// A key that may do everything, and is in no table.
     pub admin_key: Option<AdminKey>,
     /// Whose JSON Web Tokens are taken.
     pub jwt: Option<jwt::Options>,
+    /// Bad credentials that one address may show in a minute; beyond it, it is told to wait.
+    pub failures_per_minute: u32,
 }
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { admin_key: None, jwt: None, failures_per_minute: FAILURES_PER_MINUTE }
+    }
+}
+
+/// What [`Options::failures_per_minute`] is if nothing is said.
+pub const FAILURES_PER_MINUTE: u32 = 10;
 
 /// What a request shows.
 #[derive(Clone, Copy)]
@@ -96,13 +107,13 @@ struct Inner {
 /// # Errors
 /// If the database does not answer.
 pub async fn start(store: Arc<dyn Store>, options: Options, tasks: &Tasks) -> Result<Access, StoreError> {
-    let Options { admin_key, jwt } = options;
+    let Options { admin_key, jwt, failures_per_minute } = options;
     if admin_key.is_some() || jwt.is_some() {
         store.require_access().await?;
     }
     let known = RwLock::new(Arc::new(Snapshot::new(store.access().await?)));
     let tokens = jwt.map(|options| jwt::start(options, tasks));
-    let (failures, holds) = (Failures::default(), Holds::default());
+    let (failures, holds) = (Failures::new(failures_per_minute), Holds::default());
     let access =
         Access { inner: Arc::new(Inner { store, admin_key, tokens, known, failures, holds, asked: Mutex::default() }) };
     tasks.spawn("keys", access.clone().keep_up(tasks.stopping().clone()));

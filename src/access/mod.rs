@@ -20,5 +20,6 @@ pub mod ticket;
 pub use handle::Access;
 pub use handle::Credential;
 pub use handle::Denied;
+pub use handle::FAILURES_PER_MINUTE;
 pub use handle::Options;
 pub use handle::start;

@@ -24,6 +24,9 @@ use std::sync::Arc;
 use axum::Router;
 use utoipa::OpenApi;
 use utoipa::openapi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::Type;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::access::Access;
@@ -85,20 +88,42 @@ pub struct Options {
 struct Contract;
 
 /// Everything the gateway answers: the calls of the native API, those of operating it, and the pages.
-pub fn router(api: Api, ops: Ops) -> Router {
+pub fn router(api: Api, ops: Ops, access: &Access) -> Router {
     let calls = OpenApiRouter::new().merge(native::routes().with_state(api)).merge(ops::routes().with_state(ops));
     let (router, _) = calls.split_for_parts();
-    let pages = ops::console::routes().merge(ops::documents::routes(&document())).merge(ops::pages::routes());
+    let with_keys = document();
+    let mut without = with_keys.clone();
+    security::open(&mut without);
+    let access = access.clone();
+    let documents = ops::documents::routes(&with_keys, &without, move || access.is_on());
+    let pages = ops::console::routes().merge(documents).merge(ops::pages::routes());
     router.merge(pages).fallback(async || nothing_here())
 }
 
-/// The OpenAPI document, as it is published.
+/// The OpenAPI document, as it is published and as it is served once there is a key.
 pub fn document() -> openapi::OpenApi {
     let mut document = Contract::openapi();
     document.merge(native::routes().into_openapi());
     document.merge(ops::routes().into_openapi());
     security::describe(&mut document);
+    lower_bounds_only(&mut document);
     document
+}
+
+/// Takes widths (`int32`, `int64`) from the integers in queries: one that is larger than any is lowered like others
+/// that ask for more than there is, and those that have an upper bound say it.
+fn lower_bounds_only(document: &mut openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for parameter in operations.into_iter().flatten().flat_map(|operation| &mut operation.parameters).flatten() {
+            if let RefOr::T(parameter) = parameter
+                && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+                && schema.schema_type == Type::Integer.into()
+            {
+                schema.format = None;
+            }
+        }
+    }
 }
 
 /// Puts the front before a router; `access` lets callers in.

@@ -65,13 +65,13 @@ pub struct KeyLimits {
     /// Requests per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_second: Option<u64>,
-    /// Records per second, written and read.
+    /// Records written per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records_per_second: Option<u64>,
-    /// Bytes of bodies per second, in both directions.
+    /// Bytes of request bodies per second, as they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
-    /// Streams that are open at once.
+    /// Endless answers that are open at once, at each node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<u64>,
 }

@@ -6,6 +6,7 @@ import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { createRequire } from "node:module"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -30,8 +31,27 @@ export async function gateway(t, { flags = [], env = {} } = {}) {
     await it.kill()
     await rm(directory, { recursive: true, force: true })
   })
-  await it.start("127.0.0.1:0")
+  await it.start(`127.0.0.1:${await freePort()}`)
   return it
+}
+
+/**
+ * A port below those that the system gives to clients: one that calls again and again while the gateway is down would
+ * sooner or later be given the gateway's own.
+ */
+async function freePort() {
+  for (;;) {
+    const server = createServer()
+    server.listen(20_000 + Math.floor(Math.random() * 12_000), "127.0.0.1")
+    try {
+      await once(server, "listening")
+    } catch {
+      continue // taken
+    }
+    const { port } = server.address()
+    await new Promise(closed => server.close(closed))
+    return port
+  }
 }
 
 class Gateway {

@@ -31,6 +31,8 @@ on_sqlite!("TLS stands before everything that has to do with the database":
     a_renewed_certificate_is_served_without_a_restart,
     a_broken_certificate_is_passed_over,
     files_that_cannot_be_used_keep_it_from_starting,
+    a_container_asks_for_its_health_with_and_without_tls,
+    commands_go_to_a_gateway_that_has_a_trusted_certificate,
 );
 
 async fn gateway_with(certificate: &Certificate, more: &[&str]) -> Gateway {
@@ -222,4 +224,46 @@ async fn files_that_cannot_be_used_keep_it_from_starting(_: Backend) {
     fs::set_permissions(one.key_file(), fs::Permissions::from_mode(0o600)).expect("the file is ours");
     fs::write(one.key_file(), "nonsense").expect("the file is ours");
     refused(&certificate, &key, "holds no private key").await;
+}
+
+async fn a_container_asks_for_its_health_with_and_without_tls(_: Backend) {
+    let certificate = Certificate::new();
+    let file = certificate.certificate_file();
+    let health = |gateway: &Gateway, variables: &[(&str, &str)]| {
+        let mut command = tidegate();
+        command.arg("health").env("TIDEGATE_LISTEN", gateway.address().to_string()).envs(variables.iter().copied());
+        command.output().expect("the binary runs").status.code()
+    };
+    let open = Gateway::start(Backend::Sqlite).await;
+    let mut closed = gateway_with(&certificate, &[]).await;
+    let tls = [("TIDEGATE_TLS_CERT", file.to_str().expect("a path of ours"))];
+    assert_eq!(health(&open, &[]), Some(0));
+    assert_eq!(health(&open, &tls), Some(1), "no TLS is spoken there");
+    assert_eq!(health(&closed, &tls), Some(0));
+    assert_eq!(health(&closed, &[]), Some(1), "nothing but TLS is spoken there");
+    closed.kill9().await;
+    assert_eq!(health(&closed, &tls), Some(1));
+}
+
+async fn commands_go_to_a_gateway_that_has_a_trusted_certificate(_: Backend) {
+    let certificate = Certificate::new();
+    let gateway = gateway_with(&certificate, &[]).await;
+    let topics = |variables: &[(&str, &str)]| {
+        let url = format!("https://localhost:{}", gateway.address().port());
+        let mut command = tidegate();
+        command.args(["topics", "create", "clicks", "--json", "--url", &url]).envs(variables.iter().copied());
+        command.output().expect("the binary runs")
+    };
+    let strangers = topics(&[]);
+    assert_eq!(strangers.status.code(), Some(1), "{strangers:?}");
+    let told = String::from_utf8_lossy(&strangers.stderr);
+    assert!(told.contains("certificate"), "{told}");
+    let file = certificate.certificate_file();
+    let trusted = topics(&[("SSL_CERT_FILE", file.to_str().expect("a path of ours"))]);
+    assert_eq!(trusted.status.code(), Some(0), "{trusted:?}");
+    assert!(String::from_utf8_lossy(&trusted.stdout).contains("clicks"), "{trusted:?}");
+}
+
+fn tidegate() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tidegate"))
 }

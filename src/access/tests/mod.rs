@@ -126,7 +126,9 @@ async fn the_operators_key_turns_authentication_on_for_good() {
     let store = bench::store(&place).await;
     let start = async |key: Option<&str>| {
         let admin_key = key.map(|key| key.parse().expect("long enough"));
-        access::start(store.clone(), Options { admin_key, jwt: None }, &Tasks::default()).await.expect("read")
+        access::start(store.clone(), Options { admin_key, ..Options::default() }, &Tasks::default())
+            .await
+            .expect("read")
     };
     let with = start(Some(KEY)).await;
     let caller = show(&with, Credential::Bearer(KEY)).await.expect("let in");

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use percent_encoding::percent_decode_str;
+use utoipa::openapi::schema::Object;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::schema::Type;
 
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
@@ -148,6 +151,21 @@ pub fn lowered(name: &'static str, text: &str, minimum: u64, maximum: u64) -> Re
     }
     let asked = whole_number(name, text, minimum..=u64::MAX).map_err(|_| out_of_bounds(name, &(minimum..=maximum)))?;
     Ok(asked.min(maximum))
+}
+
+/// What the OpenAPI document says of such a number in a body: of no width, since one that is too large for any is
+/// lowered as well.
+pub fn lowered_schema<const MINIMUM: u32, const DEFAULT: u32>() -> Object {
+    let integer = ObjectBuilder::new().schema_type(Type::Integer);
+    integer.minimum(Some(MINIMUM)).default(Some(DEFAULT.into())).build()
+}
+
+/// The first value of a parameter, for those who look before the query as a whole is read; decoded like there, or a
+/// letter that is escaped would pass unseen.
+pub fn peek<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
+    let decoded = |text: &'a str| percent_decode_str(text).decode_utf8_lossy();
+    let pairs = query.unwrap_or_default().split('&').map(|part| part.split_once('=').unwrap_or((part, "")));
+    pairs.filter(|(given, _)| decoded(given) == name).map(|(_, value)| decoded(value)).next()
 }
 
 /// A refusal of a parameter's value, naming it.

@@ -25,14 +25,20 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// `/openapi.json` and `/docs/`.
-pub fn routes(document: &OpenApi) -> Router {
-    let json = document.to_pretty_json().expect("a document of strings and numbers serializes");
-    let json = Bytes::from(json);
+/// `/openapi.json` and `/docs/`. Which document it is, `closed` says: whether calls need a key.
+pub fn routes(
+    with_keys: &OpenApi,
+    without: &OpenApi,
+    closed: impl Fn() -> bool + Clone + Send + Sync + 'static,
+) -> Router {
+    let [with_keys, without] = [with_keys, without]
+        .map(|document| document.to_pretty_json().expect("a document of strings and numbers serializes"))
+        .map(Bytes::from);
+    let json = move || if closed() { with_keys.clone() } else { without.clone() };
     let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true));
     let index = Arc::clone(&config);
     Router::new()
-        .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
+        .route("/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json())))
         .route("/docs", get(async || Redirect::permanent("/docs/")))
         .route("/docs/", get(async move || page("", index)))
         .route("/docs/{*file}", get(async move |Path(file): Path<String>| page(&file, config)))

@@ -30,7 +30,7 @@ use crate::http::kit::query::invalid;
 const RATIO_MAX: u64 = 100;
 
 /// Has the body unpacked while it is read, if it is packed. From then on it has no `Content-Encoding` and no known length.
-/// It may become `bytes_max`, and what is read as a stream more, as far as it is not packed beyond [`RATIO_MAX`].
+/// It may become `bytes_max`, and what is read as a stream more, as far as it is not packed beyond a hundred to one.
 ///
 /// # Errors
 /// `unsupported_media_type` for a coding that is not known.

@@ -28,6 +28,7 @@ use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::lowered;
+use crate::http::kit::query::lowered_schema;
 use crate::http::kit::query::missing;
 use crate::http::native::groups::terms::given;
 use crate::http::native::state::Api;
@@ -54,7 +55,7 @@ struct NewTicketBody {
     group: Option<String>,
     /// How long it is to be good, in milliseconds. More than 600000 is lowered to it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<u64>, nullable = false, minimum = 1, default = 600000)]
+    #[schema(schema_with = lowered_schema::<1, 600000>)]
     expires_in_ms: Option<Box<RawValue>>,
     /// Set it as a cookie as well, which the browser sends with the streams of pages of the same site.
     #[serde(default, deserialize_with = "given")]

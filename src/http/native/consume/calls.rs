@@ -12,6 +12,7 @@ use axum::http::Uri;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -29,6 +30,7 @@ use crate::http::kit::path::TopicPath;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::query::Query;
 use crate::http::native::consume::answer;
+use crate::http::native::consume::docs::PageAnswer;
 use crate::http::native::consume::docs::PartitionReadParams;
 use crate::http::native::consume::docs::ReadAnswer;
 use crate::http::native::consume::docs::ReadParams;
@@ -50,9 +52,14 @@ use crate::model::batch::RecordBatch;
 use crate::model::codec::RecordRef;
 use crate::model::codec::ValueRef;
 
+/// What the answers are made of.
+#[derive(OpenApi)]
+#[openapi(components(schemas(PageAnswer)))]
+struct Schemas;
+
 /// The calls of this file.
 pub fn routes() -> OpenApiRouter<Api> {
-    OpenApiRouter::new()
+    OpenApiRouter::with_openapi(Schemas::openapi())
         .routes(routes!(read_topic))
         .routes(routes!(read_topics))
         .routes(routes!(read_partition))

@@ -31,7 +31,7 @@ macro_rules! read_params {
             /// Where to begin: `earliest`, `latest`, `-N` (N records before the end of each partition), an RFC 3339
             /// time, or integer milliseconds.
             #[param(default = "earliest", example = "-10", max_length = 64,
-                pattern = "^(earliest|latest|-[0-9]+|[0-9]{12,16}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+)$")]
+                pattern = "^(earliest|latest|-(0|[1-9][0-9]{0,14})|[1-9][0-9]{11,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$")]
             from: Option<String>,
             /// Go on where another read of the same topics stopped.
             #[param(max_length = 4096, pattern = "^[A-Za-z0-9_.-]+$")]
@@ -171,7 +171,7 @@ struct HeaderAnswer {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Page, example = json!({"records": [{"topic": "clicks", "partition": 0, "offset": 42,
     "timestamp": 1732233600000_u64, "value": {"page": "/home"}}], "cursor": "EAABk4r3mQ", "at_tail": true}))]
-struct PageAnswer {
+pub struct PageAnswer {
     /// In order within each partition.
     records: Vec<RecordAnswer>,
     /// Where to go on.

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::sleep;
 use utoipa::IntoParams;
-use utoipa::openapi::schema::Array;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -33,7 +32,6 @@ use crate::http::kit::path::GroupPath;
 use crate::http::kit::path::MemberPath;
 use crate::http::kit::problem::Problem;
 use crate::http::native::consume::docs::RecordAnswer;
-use crate::http::native::consume::docs::topic_names;
 use crate::http::native::consume::frames::DATABASE_AWAY;
 use crate::http::native::consume::frames::Ending;
 use crate::http::native::consume::frames::StreamFormat;
@@ -47,8 +45,8 @@ use crate::http::native::groups::rights::may_go_on;
 use crate::http::native::groups::rights::may_hold;
 use crate::http::native::groups::rights::may_subscribe;
 use crate::http::native::groups::stream_query::StreamQuery;
+use crate::http::native::groups::terms::topic_list;
 use crate::http::native::state::Api;
-use crate::model::group::SUBSCRIBED_TOPICS_MAX;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
@@ -76,7 +74,7 @@ struct StreamParams {
     #[param(explode = true, style = Form, required = false, schema_with = topic_list, example = json!(["clicks"]))]
     topic: Option<Vec<String>>,
     /// Instead of `topic`: all topics whose names begin so, now and later.
-    #[param(max_length = 249)]
+    #[param(max_length = 249, pattern = "^[A-Za-z0-9._-]*$")]
     topic_prefix: Option<String>,
     /// The id of the last event, for clients that cannot send `Last-Event-ID`.
     #[param(max_length = 1535, pattern = "^[A-Za-z0-9_-]+$")]
@@ -88,7 +86,7 @@ struct StreamParams {
     #[param(
         default = "earliest",
         max_length = 64,
-        pattern = "^(earliest|latest|-[0-9]+|[0-9]{12,16}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+)$"
+        pattern = "^(earliest|latest|-(0|[1-9][0-9]{0,14})|[1-9][0-9]{11,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$"
     )]
     from: Option<String>,
     /// How long the member is kept after its connection ends, in milliseconds.
@@ -103,10 +101,6 @@ struct StreamParams {
     /// `sse`, if it is given; the header `Accept: text/event-stream` is needed all the same.
     #[param(pattern = "^sse$")]
     format: Option<String>,
-}
-
-fn topic_list() -> Array {
-    topic_names(SUBSCRIBED_TOPICS_MAX)
 }
 
 /// Stream as a member

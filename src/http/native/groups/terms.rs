@@ -6,6 +6,10 @@ use serde::Deserialize;
 use serde::Deserializer;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Array;
+use utoipa::openapi::schema::Object;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::schema::Type;
 
 use crate::broker::groups::membership::Terms;
 use crate::broker::reader::PageLimit;
@@ -13,8 +17,10 @@ use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::lowered;
+use crate::http::kit::query::lowered_schema;
 use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
+use crate::http::native::consume::docs::topic_names;
 use crate::model::group::LEASE_MS;
 use crate::model::group::SUBSCRIBED_TOPICS_MAX;
 use crate::model::group::Strategy;
@@ -41,23 +47,23 @@ macro_rules! terms_body {
             $($(#[$meta])* pub $member: $kind,)*
             /// The topics to read; those that do not exist yet count from when they do.
             #[serde(default, deserialize_with = "given")]
-            #[schema(nullable = false, min_items = 1, max_items = 1000, examples(json!(["clicks"])))]
+            #[schema(schema_with = topic_list)]
             topics: Option<Vec<String>>,
             /// Instead of `topics`: all topics whose names begin so, now and later.
             #[serde(default, deserialize_with = "given")]
-            #[schema(nullable = false, max_length = 249, examples("click"))]
+            #[schema(nullable = false, max_length = 249, pattern = "^[A-Za-z0-9._-]*$", examples("click"))]
             topic_prefix: Option<String>,
             /// Records in the answer. More than the server's bound is lowered to it.
             #[serde(default, deserialize_with = "given")]
-            #[schema(value_type = Option<u64>, nullable = false, minimum = 1, default = 500)]
+            #[schema(schema_with = lowered_schema::<1, 500>)]
             max_records: Option<Box<RawValue>>,
             /// Bytes of keys, headers and values in the answer; at least one record comes all the same.
             #[serde(default, deserialize_with = "given")]
-            #[schema(value_type = Option<u64>, nullable = false, minimum = 1, default = 1048576)]
+            #[schema(schema_with = lowered_schema::<1, 1048576>)]
             max_bytes: Option<Box<RawValue>>,
             /// How long the answer waits for its first record, in milliseconds; at most half the lease.
             #[serde(default, deserialize_with = "given")]
-            #[schema(value_type = Option<u64>, nullable = false, minimum = 0, default = 0)]
+            #[schema(schema_with = lowered_schema::<0, 0>)]
             wait_ms: Option<Box<RawValue>>,
             /// How long the member may be silent, in milliseconds, counted from the answer.
             #[serde(default, deserialize_with = "given")]
@@ -172,14 +178,18 @@ pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) ->
     T::deserialize(deserializer).map(Some)
 }
 
-/// A position in a body: a text, or a number as it is.
-pub fn position_schema() -> utoipa::openapi::schema::Object {
-    utoipa::openapi::ObjectBuilder::new()
-        .schema_type(utoipa::openapi::schema::Type::String)
-        .pattern(Some("^(earliest|latest|-[0-9]+|[0-9]{12,16}|[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ].+)$"))
-        .max_length(Some(64))
-        .examples(["latest"])
-        .build()
+/// The topics of a subscription, as the OpenAPI document describes them.
+pub fn topic_list() -> Array {
+    topic_names(SUBSCRIBED_TOPICS_MAX)
+}
+
+/// What the OpenAPI document says of `from` and `to`.
+pub fn position_schema() -> Object {
+    let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(64)).examples(["latest"]);
+    text.pattern(Some(
+        "^(earliest|latest|-(0|[1-9][0-9]{0,14})|[1-9][0-9]{11,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$",
+    ))
+    .build()
 }
 
 /// Reads a position.

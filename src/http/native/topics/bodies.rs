@@ -6,6 +6,10 @@ use serde::Deserializer;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::ObjectBuilder;
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::Type;
 
 use crate::broker::topics::PartitionState;
 use crate::broker::topics::Setting;
@@ -141,12 +145,20 @@ pub struct SettingsBody {
     /// How long records are kept, in milliseconds since the server took them: at least 1, or -1 for ever. The default
     /// is 7 days.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<i64>, minimum = -1, maximum = 9_007_199_254_740_991_i64, examples(604800000))]
+    #[schema(schema_with = bound, examples(604800000))]
     retention_ms: Option<Box<RawValue>>,
     /// How many bytes each partition keeps at least: at least 1, or -1 for no limit, which is the default.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<i64>, minimum = -1, maximum = 9_007_199_254_740_991_i64, examples(-1))]
+    #[schema(schema_with = bound, examples(-1))]
     retention_bytes: Option<Box<RawValue>>,
+}
+
+/// At least 1, or -1 for no bound, or `null` for the default.
+fn bound() -> Schema {
+    let integer = || ObjectBuilder::new().schema_type(Type::Integer);
+    let number = integer().minimum(Some(1)).maximum(Some(9_007_199_254_740_991_i64));
+    let none = integer().enum_values(Some([-1]));
+    OneOfBuilder::new().item(number).item(none).item(ObjectBuilder::new().schema_type(Type::Null)).into()
 }
 
 /// Tells `null` from absent, and keeps the token as it stands: whatever is no number in bounds gets the same answer.

@@ -245,7 +245,8 @@ async fn delete_records(
     params(PartitionPath,
         ("at" = String, Query, description = "`earliest`, `latest`, `-N` (N records before the end), an RFC 3339 \
             time, or milliseconds since 1970 of at least 100000000000",
-            min_length = 1, max_length = 64, example = "2024-11-22T00:00:00Z")),
+            max_length = 64, example = "2024-11-22T00:00:00Z",
+            pattern = "^(earliest|latest|-(0|[1-9][0-9]{0,14})|[1-9][0-9]{11,14}|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9]))$")),
     responses(
         (status = 200, description = "The offset", body = OffsetBody, example = json!({"offset": 42})),
         Problem))]
