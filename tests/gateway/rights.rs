@@ -77,7 +77,7 @@ async fn without_credentials_only_what_holds_no_data_is_answered(backend: Backen
         }
     }
     assert_eq!(open, ["/healthz", "/readyz", "/v1"]);
-    for path in ["/", "/docs/", "/openapi.json", "/problems/forbidden", "/v1", "/v1/", "/healthz"] {
+    for path in ["/", "/console/app.js", "/docs/", "/openapi.json", "/problems/forbidden", "/v1", "/v1/", "/healthz"] {
         nobody.get(path).send().await.is(200);
     }
     for (method, path) in [("GET", "/v1/nothing"), ("POST", "/v1/topics"), ("HEAD", "/v1/topics")] {
