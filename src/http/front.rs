@@ -295,6 +295,7 @@ impl Front {
     ) -> Result<Option<Response>, Problem> {
         let (headers, uri) = (request.headers(), request.uri());
         self.fits(headers, uri)?;
+        is_framed_in_one_way(headers)?;
         if request.method() == Method::CONNECT {
             return Err(no_proxy());
         }
@@ -410,6 +411,17 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Problem> {
         (Some(_), Some(_)) => None,
     };
     host.ok_or_else(|| invalid("host", "A request has exactly one `Host`, in ASCII."))
+}
+
+/// Lets a body pass that is in chunks and in no other coding of the transfer. hyper undoes the chunks and no more: what is
+/// coded in another way beneath them would be taken for what was meant (RFC 9112 section 6.1).
+fn is_framed_in_one_way(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(invalid("transfer-encoding", "`Transfer-Encoding` is `chunked`, once, or it is not there.")),
+    }
 }
 
 fn beyond(code: Code, what: &str, limit: usize, unit: &str) -> Problem {

@@ -9,6 +9,7 @@ mod harness;
 mod signers;
 
 mod api_keys;
+mod bad_inputs;
 mod browsers;
 mod caching;
 mod callers;
@@ -25,7 +26,6 @@ mod concurrency;
 mod consume;
 mod crash;
 mod cursors;
-mod framing;
 mod groups_fencing;
 mod groups_long_work;
 mod groups_offsets;
