@@ -3,7 +3,9 @@
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { readFileSync } from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
+import { createRequire } from "node:module"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -16,8 +18,10 @@ import { chromium } from "playwright-core"
 const BINARY = process.env.TIDEGATE_BIN
   ?? join(process.env.CARGO_TARGET_DIR ?? fileURLToPath(new URL("../../target", import.meta.url)), "debug/tidegate")
 
-/** How long anything may take before a test gives up. Generous: the machine may be busy. */
-export const PATIENCE_MS = 60_000
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+
+/** How long anything may take before a test gives up, in milliseconds. Generous: the machine may be busy. */
+export const PATIENCE_MS = Number(process.env.PATIENCE_MS ?? 60_000)
 
 /** A gateway with `flags`, which ends with the test `t`. */
 export async function gateway(t, { flags = [], env = {} } = {}) {
@@ -128,6 +132,16 @@ export async function browser(t) {
     },
   }
 }
+
+/** What axe-core finds wrong with a page as it is, in WCAG 2.2 AA and its own best practices; empty if all is well. */
+export async function barriers(page) {
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE)
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }))
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(node => `${node.html.slice(0, 160)} ${node.failureSummary}`).join(" | ")}`)
+}
+
+/** The complaints of a page, without what Chromium says of every answer that is no success, or of none. */
+export const complaints = page => page.complaints.filter(text => !text.startsWith("Failed to load resource"))
 
 /** Waits until `condition` gives something true, and returns it. */
 export async function eventually(what, condition) {

@@ -61,6 +61,7 @@ mod produce_values;
 mod real_input;
 mod retention;
 mod rights;
+mod rights_cursors;
 mod rights_end;
 mod segment_cache;
 mod shutdown;
