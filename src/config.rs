@@ -431,7 +431,8 @@ struct LimitFlags {
     #[arg(long, env = "TIDEGATE_REQUEST_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().request_bytes as u64,
         value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
     request_bytes_max: u64,
-    /// Bodies of all requests under way together, in bytes; beyond it a request is refused as `overloaded`
+    /// Bodies of all requests under way together, in bytes; beyond it a request is refused as `overloaded`. One caller may
+    /// hold a quarter of it, and two of the largest requests in any case
     #[arg(long, env = "TIDEGATE_BODIES_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().bodies_bytes as u64,
         value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
     bodies_bytes_max: u64,

@@ -9,6 +9,7 @@ mod harness;
 mod signers;
 
 mod api_keys;
+mod body_memory;
 mod browsers;
 mod caching;
 mod callers;
