@@ -66,6 +66,7 @@ use crate::segments;
 use crate::store;
 use crate::telemetry;
 use crate::telemetry::traces;
+use crate::telemetry::traces::endpoint::EndpointError;
 
 /// All there is to know before the node starts.
 #[derive(Debug, Clone)]
@@ -533,7 +534,10 @@ impl TryFrom<Serve> for Config {
 
     fn try_from(serve: Serve) -> Result<Self, clap::Error> {
         let lag_partitions = count(serve.telemetry.metrics_lag_partitions);
-        let (telemetry, traces) = serve.telemetry.into();
+        let bad_endpoint = |why: EndpointError| {
+            Cli::command().error(ErrorKind::ValueValidation, format!("--otlp-endpoint cannot be used: {why}"))
+        };
+        let (telemetry, traces) = serve.telemetry.into_options().map_err(bad_endpoint)?;
         let limits = Limits::from(serve.limits);
         let storage = serve.storage;
         Ok(Self {
@@ -702,6 +706,13 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn the_password_of_a_collector_is_not_shown() {
+        let refused = parse(&["--otlp-endpoint", "http://u:SECRET@host"]).expect_err("no place for a password");
+        let told = refused.to_string();
+        assert!(told.contains("--otlp-endpoint") && !told.contains("SECRET"), "{told}");
     }
 
     #[test]
