@@ -20,6 +20,12 @@ if [ ! -x /usr/sbin/nginx ]; then
     service nginx stop >/dev/null 2>&1 || true
 fi
 
+# Pages are tested in a real browser, driven from Node.
+if [ ! -x "${CHROMIUM:-/usr/bin/chromium}" ] || ! command -v npm >/dev/null; then
+    say "installing Chromium and Node"
+    apt-get update -q && apt-get install -qy --no-install-recommends chromium nodejs npm
+fi
+
 # The store's behaviour suite and the black-box suite run on PostgreSQL as well: a private one, gone when this script
 # ends.
 . scripts/postgres.sh
@@ -40,11 +46,22 @@ say "tests"
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-6}
 cargo test --locked --all-targets
 
+cargo build --locked --quiet
+TIDEGATE_BIN=$(realpath "${CARGO_TARGET_DIR:-target}")/debug/tidegate
+export TIDEGATE_BIN
+
+say "tests in a browser"
+(cd tests/browser && npm ci --silent && npm test)
+
+say "the examples"
+for test in examples/*/test.sh; do
+    "$test"
+done
+
 say "every answer is what its OpenAPI document says"
 if ! python3 -c 'import ensurepip' 2>/dev/null; then
     apt-get update -q && apt-get install -qy --no-install-recommends python3 python3-venv
 fi
-cargo build --locked --quiet
 tests/contract/run.sh
 
 say "documentation"

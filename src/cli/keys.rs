@@ -16,6 +16,7 @@ use crate::cli::output::print;
 use crate::cli::output::say;
 use crate::cli::output::table;
 use crate::model::key::Key;
+use crate::model::key::KeyLimits;
 use crate::model::permission::Permission;
 use crate::model::secret::KeyId;
 use crate::model::time::now;
@@ -91,10 +92,13 @@ struct KeyList {
 
 async fn through_gateway(client: &mut Client, action: Action) -> anyhow::Result<()> {
     match action {
-        Action::Create(NewKey { name, rights, limits: _, expires_at }) => {
+        Action::Create(NewKey { name, rights, limits, expires_at }) => {
             let mut body = json!({"name": name.as_str(), "permissions": rights.permissions()});
             if let Some(expires_at) = expires_at {
                 body["expires_at"] = expires_at.into();
+            }
+            if limits != KeyLimits::default() {
+                body["limits"] = serde_json::to_value(limits)?;
             }
             // The first call of its client, so it is never sent twice.
             let answer = client.post("/v1/keys", &body).await?;

@@ -27,6 +27,9 @@ const ABOUT_KEYS: &str = "With --url (or TIDEGATE_URL) the command asks the gate
     Without it, it works on the database itself: that of --data-dir, which no running gateway may have, or that of \
     --database-url, beside any number of them. So the first key can be made before the gateway is started.";
 
+/// The largest number that every JSON parser reads exactly (RFC 8259 §6).
+const INTEGER_MAX: u64 = (1 << 53) - 1;
+
 /// `tidegate keys`.
 #[derive(Debug, Args)]
 #[command(after_help = ABOUT_KEYS)]
@@ -68,6 +71,8 @@ enum KeysCommand {
         /// Until when it counts: an RFC 3339 time, or milliseconds since 1970
         #[arg(long, value_name = "TIME", value_parser = time)]
         expires_at: Option<Millis>,
+        #[command(flatten)]
+        limits: LimitFlags,
     },
     /// List keys, without their secrets
     List {
@@ -81,6 +86,30 @@ enum KeysCommand {
         #[arg(value_name = "ID")]
         id: KeyId,
     },
+}
+
+/// What whoever has the key may do at each node; without these nothing is bounded.
+#[derive(Debug, Args)]
+struct LimitFlags {
+    /// Requests a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=INTEGER_MAX))]
+    requests_per_second: Option<u64>,
+    /// Records written a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=INTEGER_MAX))]
+    records_per_second: Option<u64>,
+    /// Bytes of request bodies a second
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..=INTEGER_MAX))]
+    bytes_per_second: Option<u64>,
+    /// Endless answers open at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=INTEGER_MAX))]
+    streams: Option<u64>,
+}
+
+impl From<LimitFlags> for KeyLimits {
+    fn from(flags: LimitFlags) -> Self {
+        let LimitFlags { requests_per_second, records_per_second, bytes_per_second, streams } = flags;
+        Self { requests_per_second, records_per_second, bytes_per_second, streams }
+    }
 }
 
 impl Keys {
@@ -100,9 +129,9 @@ impl Keys {
             None => keys::Place::Database(Box::new(store_options(data_dir, postgres))),
         };
         let action = match self.command {
-            KeysCommand::Create { name, allow, expires_at } => {
+            KeysCommand::Create { name, allow, expires_at, limits } => {
                 let rights = Rights::new(allow)?;
-                keys::Action::Create(NewKey { name, rights, limits: KeyLimits::default(), expires_at })
+                keys::Action::Create(NewKey { name, rights, limits: limits.into(), expires_at })
             }
             KeysCommand::List { json } => keys::Action::List { json },
             KeysCommand::Delete { id } => keys::Action::Delete { id },

@@ -27,6 +27,7 @@ use crate::http::kit::media::names_event_stream;
 use crate::http::kit::payers::Payers;
 use crate::http::kit::payers::rate_limited;
 use crate::http::kit::problem::Problem;
+use crate::http::kit::query::peek;
 use crate::http::proxies::Network;
 use crate::http::proxies::Proxies;
 use crate::model::key::KeyLimits;
@@ -170,7 +171,7 @@ pub(crate) fn passing(problem: Problem, method: &Method, uri: &Uri, headers: &He
 
 /// Whether the answer, if there is one, does not end.
 fn asks_for_stream(method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
-    let follows = || uri.query().unwrap_or_default().split('&').any(|part| part == "follow=true");
+    let follows = || peek(uri.query(), "follow").is_some_and(|value| value == "true");
     asks_for_events(method, uri, headers) || (is_read_of_records(method, uri) && follows())
 }
 

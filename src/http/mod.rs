@@ -96,7 +96,8 @@ pub fn router(api: Api, ops: Ops, access: &Access) -> Router {
     security::open(&mut without);
     let access = access.clone();
     let documents = ops::documents::routes(&with_keys, &without, move || access.is_on());
-    router.merge(documents).merge(ops::pages::routes()).fallback(async || nothing_here())
+    let pages = ops::console::routes().merge(documents).merge(ops::pages::routes());
+    router.merge(pages).fallback(async || nothing_here())
 }
 
 /// The OpenAPI document, as it is published and as it is served once there is a key.

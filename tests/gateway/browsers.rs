@@ -16,6 +16,7 @@ on_each_backend!(
     origins_are_compared_whole,
     cross_site_requests_without_an_origin_are_refused_but_for_pages,
     the_pages_are_served,
+    the_files_of_the_console_are_asked_for_again_and_sent_once,
     pages_cannot_be_framed_and_let_nothing_in,
 );
 
@@ -198,7 +199,7 @@ async fn the_pages_are_served(backend: Backend) {
     let gateway = Gateway::start(backend).await;
     let page = gateway.get("/").send().await.is(200);
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
-    assert!(page.text().contains("EventSource"), "a live tail of its own");
+    assert!(page.text().contains("/console/app.js"), "the console");
     let docs = gateway.get("/docs").send().await.is(200);
     for html in [page.text(), docs.text()] {
         for tag in html.split('<').filter_map(|tag| tag.split('>').next()) {
@@ -210,9 +211,33 @@ async fn the_pages_are_served(backend: Backend) {
     gateway.get("/readyz").send().await.is(200);
 }
 
+async fn the_files_of_the_console_are_asked_for_again_and_sent_once(backend: Backend) {
+    let gateway = Gateway::start(backend).await;
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/console/app.js", "text/javascript"),
+        ("/console/views/tail.js", "text/javascript"),
+        ("/console/console.css", "text/css"),
+        ("/console/mark.svg", "image/svg+xml"),
+    ] {
+        let file = gateway.get(path).send().await.is(200);
+        assert!(file.header("content-type").is_some_and(|given| given.starts_with(kind)), "{path}");
+        assert_eq!(file.header("cache-control"), Some("no-cache"), "{path}");
+        assert_eq!(file.header("x-content-type-options"), Some("nosniff"), "{path}");
+        let tag = file.header("etag").expect("a tag").to_owned();
+        let again = gateway.get(path).header("if-none-match", &tag).send().await.is(304);
+        assert_eq!((again.header("etag"), again.text()), (Some(tag.as_str()), ""), "{path}");
+        gateway.get(path).header("if-none-match", "\"other\"").send().await.is(200);
+    }
+    for none in ["/console/nothing.js", "/console/../lib.rs", "/console/views", "/console/index.html"] {
+        gateway.get(none).send().await.problem(404, "unknown_path");
+    }
+}
+
 async fn pages_cannot_be_framed_and_let_nothing_in(backend: Backend) {
     let gateway = Gateway::start(backend).await;
-    for path in ["/", "/problems", "/problems/rate_limited", "/docs/", "/docs/swagger-ui-bundle.js"] {
+    for path in ["/", "/console/app.js", "/problems", "/problems/rate_limited", "/docs/", "/docs/swagger-ui-bundle.js"]
+    {
         let page = gateway.get(path).send().await.is(200);
         assert_eq!(page.header("x-frame-options"), Some("DENY"), "{path}");
         assert_eq!(page.header("referrer-policy"), Some("no-referrer"), "{path}");

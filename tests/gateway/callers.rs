@@ -1,14 +1,19 @@
-//! What each address may do, where that is bounded: the rest is refused with the time to come back, and others are served.
+//! What each address and each key may do, where that is bounded: the rest is refused with the time to come back, and others are served.
 
 use reqwest::Body;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::harness::Backend;
+use crate::harness::access::ADMIN_KEY;
+use crate::harness::access::Guarded;
+use crate::harness::access::text;
 use crate::harness::client::Answer;
 use crate::harness::client::Client;
 use crate::harness::gateway::Gateway;
 use crate::harness::on_sqlite;
 use crate::harness::raw::Connection;
+use crate::harness::terminal;
 use crate::harness::topic::Topic;
 use crate::harness::wait::eventually;
 
@@ -21,6 +26,9 @@ on_sqlite!("callers are counted by each node, before anything that has to do wit
     streams_are_counted_while_they_are_open,
     connections_beyond_the_bound_are_closed,
     an_address_is_what_a_trusted_proxy_says_and_nobody_else,
+    a_key_is_bounded_wherever_it_comes_from_and_others_are_not,
+    an_escaped_letter_opens_no_stream_uncounted,
+    keys_made_on_the_command_line_are_bounded_too,
 );
 
 /// Batches of so many records are a debt of a quarter of an hour at one a second.
@@ -139,6 +147,64 @@ async fn streams_are_counted_while_they_are_open(backend: Backend) {
     })
     .await;
     assert_eq!(again.record().await.offset, 0);
+}
+
+async fn a_key_is_bounded_wherever_it_comes_from_and_others_are_not(backend: Backend) {
+    let gateway = Guarded::with(backend, &["--trusted-proxy", "127.0.0.0/8"]).await;
+    let bounded = async |limits: Value| {
+        let key = json!({"name": "shop", "permissions": [{"verb": "admin", "topic": "*"}], "limits": limits});
+        let made = gateway.post("/v1/keys").json(&key).send().await.is(201).json();
+        assert_eq!(made["limits"], key["limits"]);
+        gateway.gateway.with_key(text(&made["key"]))
+    };
+
+    let client = bounded(json!({"requests_per_second": 1})).await;
+    let calls = (0..100).map(|n| client.get("/v1/whoami").header("x-forwarded-for", &format!("192.0.2.{n}")).send());
+    let answers = futures_util::future::join_all(calls).await;
+    let late = answers.iter().filter(|answer| answer.status != 200);
+    assert!(late.map(refused).inspect(|seconds| assert_eq!(*seconds, 1)).count() > 0);
+    eventually("it is served again", async || (client.get("/v1/whoami").send().await.status == 200).then_some(()))
+        .await;
+
+    let client = bounded(json!({"records_per_second": 1})).await;
+    batch(&client, None, MANY).await.is(200);
+    assert!(refused(&batch(&client, Some("192.0.2.1"), 1).await) > 1);
+
+    let client = bounded(json!({"bytes_per_second": 100})).await;
+    batch(&client, None, MANY).await.is(200);
+    assert!(refused(&batch(&client, None, 1).await) > 1);
+
+    let client = bounded(json!({"streams": 1})).await;
+    let follow = "/v1/topics/orders/records?format=ndjson&follow=true";
+    let first = client.get(follow).open().await;
+    refused(&client.get(follow).send().await);
+    // A ticket is the key's that it was asked for with.
+    let ticket = client.post("/v1/tickets").json(&json!({"topic": "orders"})).send().await.is(201).json();
+    refused(&gateway.nobody().get(&format!("{follow}&ticket={}", text(&ticket["ticket"]))).send().await);
+    drop(first);
+    eventually("the place is free again", async || (client.get(follow).open().await.status() == 200).then_some(()))
+        .await;
+
+    batch(&gateway, None, MANY).await.is(200);
+    batch(&gateway, None, 1).await.is(200);
+}
+
+async fn an_escaped_letter_opens_no_stream_uncounted(backend: Backend) {
+    let gateway = Gateway::with(backend, &["--address-streams-max", "1"]).await;
+    let topic = gateway.topic("orders", 1).await;
+    let _first = topic.events("").await;
+    refused(&gateway.get(&topic.path("/records?format=ndjson&f%6fllow=%74rue")).send().await);
+    let told = gateway.get(&topic.path("/records?form%61t=%73se")).send().await.is(200);
+    assert!(told.text().contains("event: problem"), "{told:?}");
+}
+
+async fn keys_made_on_the_command_line_are_bounded_too(backend: Backend) {
+    let gateway = Guarded::start(backend).await;
+    let create =
+        format!("keys create --name shop --allow produce:* --key {ADMIN_KEY} --streams 3 --records-per-second 7");
+    terminal::run(gateway.gateway.address(), &create).await.printed();
+    let keys = gateway.get("/v1/keys").send().await.is(200).json();
+    assert_eq!(keys["keys"][0]["limits"], json!({"records_per_second": 7, "streams": 3}));
 }
 
 async fn connections_beyond_the_bound_are_closed(backend: Backend) {

@@ -7,6 +7,7 @@ use axum::http::header;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
+use crate::http::kit::query::peek;
 
 /// What the body of a request is said to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +167,7 @@ pub fn negotiate(format: Option<&str>, headers: &HeaderMap, offered: &[Format]) 
 
 /// Whether a request that was refused before its handler saw it asks for an event stream.
 pub fn names_event_stream(query: Option<&str>, headers: &HeaderMap) -> bool {
-    let format = query.unwrap_or_default().split('&').find_map(|part| part.strip_prefix("format="));
-    match format {
+    match peek(query, "format") {
         Some(name) => name == Format::Sse.name(),
         None => matches!(negotiate(None, headers, &[Format::Json, Format::Ndjson, Format::Sse]), Ok(Format::Sse)),
     }
@@ -274,6 +274,7 @@ mod tests {
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         assert!(names_event_stream(None, &headers));
         assert!(!names_event_stream(Some("format=json"), &headers));
+        assert!(names_event_stream(Some("from=latest&f%6frmat=%73se"), &HeaderMap::new()));
     }
 
     #[test]

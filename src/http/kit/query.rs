@@ -160,6 +160,14 @@ pub fn lowered_schema<const MINIMUM: u32, const DEFAULT: u32>() -> Object {
     integer.minimum(Some(MINIMUM)).default(Some(DEFAULT.into())).build()
 }
 
+/// The first value of a parameter, for those who look before the query as a whole is read; decoded like there, or a
+/// letter that is escaped would pass unseen.
+pub fn peek<'a>(query: Option<&'a str>, name: &str) -> Option<Cow<'a, str>> {
+    let decoded = |text: &'a str| percent_decode_str(text).decode_utf8_lossy();
+    let pairs = query.unwrap_or_default().split('&').map(|part| part.split_once('=').unwrap_or((part, "")));
+    pairs.filter(|(given, _)| decoded(given) == name).map(|(_, value)| decoded(value)).next()
+}
+
 /// A refusal of a parameter's value, naming it.
 pub fn invalid(name: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(Code::InvalidParameter, detail).with("parameter", name)

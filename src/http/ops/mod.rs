@@ -1,5 +1,6 @@
 //! Operating the gateway: is it well, is it ready, which version and bounds has it; and its pages.
 
+pub mod console;
 pub mod documents;
 pub mod metrics;
 pub mod pages;

@@ -81,15 +81,15 @@ pub struct NewLimitsBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 9007199254740991_u64)]
     requests_per_second: Option<Box<RawValue>>,
-    /// Records per second, written and read.
+    /// Records written per second.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 9007199254740991_u64)]
     records_per_second: Option<Box<RawValue>>,
-    /// Bytes of bodies per second, in both directions.
+    /// Bytes of request bodies per second, as they come.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 9007199254740991_u64)]
     bytes_per_second: Option<Box<RawValue>>,
-    /// Streams that are open at once.
+    /// Endless answers that are open at once, at each node.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 9007199254740991_u64)]
     streams: Option<Box<RawValue>>,
@@ -117,15 +117,15 @@ pub struct LimitsBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     requests_per_second: Option<u64>,
-    /// Records per second, written and read.
+    /// Records written per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     records_per_second: Option<u64>,
-    /// Bytes of bodies per second, in both directions.
+    /// Bytes of request bodies per second, as they come.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     bytes_per_second: Option<u64>,
-    /// Streams that are open at once.
+    /// Endless answers that are open at once, at each node.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 1)]
     streams: Option<u64>,

@@ -1,0 +1,115 @@
+// Topics in the console: many of them, and making, changing and deleting one.
+
+import assert from "node:assert/strict"
+import { test } from "node:test"
+
+import { browser, complaints, eventually, gateway } from "./harness.mjs"
+
+const names = page => page.locator("tbody .name").allTextContents()
+
+test("ten thousand topics are paged and found", async t => {
+  const tidegate = await gateway(t)
+  const all = Array.from({ length: 10_000 }, (_, i) => `topic-${String(i).padStart(5, "0")}`)
+  const rest = [...all]
+  const make = async () => {
+    while (rest.length) await tidegate.call("PUT", `/v1/topics/${rest.pop()}`)
+  }
+  await Promise.all(Array.from({ length: 16 }, make))
+  const page = await (await browser(t)).page()
+  await page.goto(tidegate.url)
+  await page.getByRole("link", { name: "topic-00000" }).waitFor()
+  assert.deepEqual(await names(page), all.slice(0, 25))
+  await page.getByRole("link", { name: "Next" }).click()
+  await page.getByRole("link", { name: "topic-00025" }).waitFor()
+  await page.getByRole("link", { name: "Next" }).click()
+  await page.getByRole("link", { name: "topic-00050" }).waitFor()
+  assert.deepEqual(await names(page), all.slice(50, 75))
+  await page.getByRole("link", { name: "Previous" }).click()
+  await page.getByRole("link", { name: "topic-00025" }).waitFor()
+  await page.goBack()
+  await page.getByRole("link", { name: "topic-00050" }).waitFor()
+
+  const search = page.getByRole("searchbox", { name: "Find topics" })
+  await search.pressSequentially("topic-0999")
+  await page.getByRole("link", { name: "topic-09990" }).waitFor()
+  assert.deepEqual(await names(page), all.slice(9990))
+  assert.ok(await search.evaluate(element => element === document.activeElement), "one may go on typing")
+  await search.fill("nothing")
+  await page.getByRole("heading", { name: "No topic is called so" }).waitFor()
+  await page.getByRole("link", { name: "Show all topics" }).click()
+  await page.getByRole("link", { name: "topic-00000" }).waitFor()
+  assert.deepEqual(complaints(page), [])
+})
+
+test("a topic is made, shows its figures and partitions, is changed, trimmed and deleted", async t => {
+  const tidegate = await gateway(t)
+  const page = await (await browser(t)).page({ viewport: { width: 1600, height: 1000 } })
+  const topic = () => tidegate.call("GET", "/v1/topics/orders")
+  const dialog = page.getByRole("dialog")
+  await page.goto(tidegate.url)
+  await page.getByRole("button", { name: "Create a topic" }).click()
+  await dialog.getByLabel("Name", { exact: true }).fill("orders")
+  await dialog.getByLabel("Partitions", { exact: true }).fill("2")
+  await dialog.getByLabel("Keep for", { exact: true }).fill("36")
+  await dialog.getByLabel("Keep for: unit").selectOption("hours")
+  await dialog.getByRole("button", { name: "Create topic" }).click()
+  await page.getByRole("heading", { name: "orders" }).waitFor()
+  const made = await topic()
+  assert.deepEqual([made.partition_count, made.retention_ms, made.retention_bytes], [2, 36 * 3_600_000, -1])
+
+  await tidegate.call("POST", "/v1/topics/orders/records", { records: Array.from({ length: 12 }, (_, i) => ({ partition: 1, value: i })) })
+  const tile = name => page.locator(".tile").filter({ has: page.getByText(name, { exact: true }) }).locator(".tile-value")
+  await eventually("the number of records", async () => (await tile("Records").textContent()) === "12")
+  assert.equal(await tile("Kept").textContent(), "36 h")
+  await page.getByRole("link", { name: "Partitions" }).click()
+  await page.getByRole("row", { name: /^1 0 12 12/ }).waitFor()
+  await page.getByRole("link", { name: "Read partition 1 from start" }).click()
+  await page.locator(".virtual-row", { hasText: "11" }).first().waitFor()
+  assert.match(page.url(), /partition=1&offset=0/)
+
+  await page.getByRole("link", { name: "Settings" }).click()
+  const settings = page.locator("form.panel", { hasText: "Retention" }).first()
+  await settings.getByLabel("Partitions", { exact: true }).fill("3")
+  await settings.getByLabel("Keep for: unit").selectOption("for ever")
+  await settings.getByRole("button", { name: "Save" }).click()
+  await settings.getByText("Saved.").waitFor()
+  assert.deepEqual([(await topic()).partition_count, (await topic()).retention_ms], [3, -1])
+
+  const trim = page.locator("form.panel", { hasText: "Delete old records" })
+  await trim.getByLabel("Partition", { exact: true }).selectOption("1")
+  await trim.getByLabel("Before offset").fill("5")
+  await trim.getByText("5 records would be deleted for ever; 7 stay.").waitFor()
+  await trim.getByRole("button", { name: "Delete records" }).click()
+  assert.equal((await topic()).partitions[1].log_start_offset, 0, "only shown so far")
+  await dialog.getByRole("button", { name: "Delete 5 records" }).click()
+  await trim.getByText("5 records deleted.").waitFor()
+  assert.equal((await topic()).partitions[1].log_start_offset, 5)
+
+  await page.getByRole("button", { name: "Delete topic" }).click()
+  await dialog.getByText("7 records in 3 partitions").waitFor()
+  assert.ok(await dialog.getByRole("button", { name: "Delete topic" }).isDisabled())
+  await dialog.getByLabel("Type orders to confirm").fill("orders")
+  await dialog.getByRole("button", { name: "Delete topic" }).click()
+  await page.getByRole("heading", { name: "Write your first record" }).waitFor()
+  assert.deepEqual((await tidegate.call("GET", "/v1/topics")).topics, [])
+  assert.deepEqual(complaints(page), [])
+})
+
+test("the node's figures come in and are told in words, too", async t => {
+  const tidegate = await gateway(t)
+  const page = await (await browser(t)).page({ viewport: { width: 1600, height: 1000 } })
+  await page.goto(tidegate.url + "/#/node")
+  await eventually("figures", async () => {
+    await tidegate.call("POST", "/v1/topics/t/records", { records: [{ value: 1 }] })
+    const label = await page.getByRole("img", { name: /^Records a second/ }).getAttribute("aria-label")
+    return /written: now [\d.]+, between/.test(label)
+  })
+  await page.getByText("healthy").waitFor()
+  await page.locator("summary", { hasText: "Figures" }).first().click()
+  await page.getByRole("region", { name: "Records a second: figures" }).locator("tbody tr").first().waitFor()
+  await tidegate.kill()
+  await page.getByText("no answer", { exact: true }).waitFor()
+  await tidegate.restart()
+  await page.getByText("healthy").waitFor()
+  assert.deepEqual(complaints(page), [])
+})
