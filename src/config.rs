@@ -198,6 +198,16 @@ fn database_url(text: Option<String>) -> Result<Option<store::PostgresUrl>, clap
     text.map(|text| text.parse().map_err(refusal)).transpose()
 }
 
+/// Lets a directory pass that can be the data's own. The root of all files is nobody's, and is what a variable that is
+/// not set leaves of `$PLACE/`.
+fn own_directory(directory: PathBuf) -> Result<PathBuf, clap::Error> {
+    if directory.has_root() && directory.components().count() == 1 {
+        let why = "--data-dir cannot be /: it is a directory of the gateway's own, such as /var/lib/tidegate";
+        return Err(Cli::command().error(ErrorKind::ValueValidation, why));
+    }
+    Ok(directory)
+}
+
 /// Reads the operator's key; not while the flags are parsed, for the same reason.
 fn admin_key(text: Option<String>) -> Result<Option<AdminKey>, clap::Error> {
     let refusal = |bad: BadAdminKey| {
@@ -534,7 +544,8 @@ impl TryFrom<Serve> for Config {
         let lag_partitions = count(serve.telemetry.metrics_lag_partitions);
         let (telemetry, traces) = serve.telemetry.into();
         let limits = Limits::from(serve.limits);
-        let storage = serve.storage;
+        let mut storage = serve.storage;
+        storage.data_dir = own_directory(storage.data_dir)?;
         Ok(Self {
             listen: serve.listen,
             segments: segments::Options {
@@ -712,6 +723,17 @@ mod tests {
             assert!(refusal.contains("postgres://user:password@host") && !refusal.contains("hush"), "{refusal}");
         }
         assert_eq!(parse(&[]).expect("good").store.postgres, None);
+    }
+
+    #[test]
+    fn the_root_of_all_files_is_no_place_for_data() {
+        for root in ["/", "//", "/."] {
+            let refusal = parse(&["--data-dir", root]).expect_err("refused").to_string();
+            assert!(refusal.contains("/var/lib/tidegate"), "{root}: {refusal}");
+        }
+        for good in ["/data", ".", "..", "data/"] {
+            assert_eq!(parse(&["--data-dir", good]).expect("good").store.data_dir, PathBuf::from(good));
+        }
     }
 
     #[test]

@@ -136,6 +136,12 @@ pub enum Error {
         /// What the call was about.
         partitions: Vec<NamedPartition>,
     },
+    /// A member holds what the caller may not read. It is not said what: the caller did not name it.
+    #[error(
+        "this member reads topics that these credentials do not permit to read: use another name, or begin its run anew \
+         without `cursor`"
+    )]
+    NotPermitted,
     /// Committed offsets would go back.
     #[error(
         "committed offsets would go back, so nothing was committed: to read again on purpose, reset the group's offsets"

@@ -7,6 +7,7 @@ use crate::broker::error::Error;
 use crate::broker::handle::Broker;
 use crate::log::partition::Partition;
 use crate::model::name::TopicName;
+use crate::model::name::is_begin_of_name;
 use crate::model::position::Position;
 use crate::model::topic::LogBounds;
 use crate::model::topic::Retention;
@@ -143,6 +144,9 @@ impl Broker {
     /// # Errors
     /// [`Error::DatabaseUnavailable`].
     pub async fn topics(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Topic>, Error> {
+        if !is_begin_of_name(prefix) {
+            return Ok(Vec::new());
+        }
         let store = self.store();
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         Ok(tasks::run(async move { store.topics(&prefix, after.as_deref(), limit).await }).await?)

@@ -100,8 +100,6 @@ pub struct Front {
     next_id: AtomicU64,
     draining: AtomicBool,
     metrics: Arc<Metrics>,
-    /// The name of a caller who is not known.
-    nobody: Arc<str>,
     failures: Failures,
     /// Makes spans, if requests are traced at all.
     tracer: Option<Tracer>,
@@ -116,8 +114,8 @@ struct Asked {
     strict_transport: bool,
     route: Route,
     began: Instant,
-    /// What the caller is called, once they are known.
-    caller: Arc<str>,
+    /// Who asks, once they are known.
+    caller: Option<Caller>,
 }
 
 impl Asked {
@@ -127,7 +125,7 @@ impl Asked {
 
     fn seen(&self, link: Link) -> Seen<'_> {
         let &Self { ref request_id, ref method, ref uri, route, began, ref caller, .. } = self;
-        Seen { request_id, method, path: uri.path(), route, began, link, caller }
+        Seen { request_id, method, path: uri.path(), route, began, link, caller: caller.as_ref() }
     }
 
     fn is_write(&self) -> bool {
@@ -166,7 +164,6 @@ impl Front {
             next_id,
             draining,
             metrics,
-            nobody: "nobody".into(),
             failures: Failures::default(),
             tracer,
         }
@@ -195,7 +192,7 @@ impl Front {
             strict_transport: link.secure && !is_localhost(request.headers(), request.uri()),
             route: Route::of(trimmed(request.uri().path())),
             began: Instant::now(),
-            caller: Arc::clone(&self.nobody),
+            caller: None,
         };
         let link = self.limiter.see_through(link, request.headers());
         let span = self.tracer.as_ref().and_then(|tracer| notes::begin_span(tracer, request.headers()));
@@ -263,7 +260,7 @@ impl Front {
         &self,
         request: &mut Request<B>,
         link: Link,
-        name: &mut Arc<str>,
+        known: &mut Option<Caller>,
     ) -> Result<(Caller, Entry), Response> {
         without_trailing_slash(request.uri_mut());
         let counted = !is_health(request.uri().path());
@@ -271,7 +268,7 @@ impl Front {
         if counted {
             self.limiter.charge_address(&mut entry, request, link).map_err(IntoResponse::into_response)?;
         }
-        let caller = self.let_in(request, link.remote, name).await?;
+        let caller = self.let_in(request, link.remote, known).await?;
         if counted {
             self.limiter.charge_caller(&mut entry, request, &caller).map_err(IntoResponse::into_response)?;
         }
@@ -298,6 +295,7 @@ impl Front {
     ) -> Result<Option<Response>, Problem> {
         let (headers, uri) = (request.headers(), request.uri());
         self.fits(headers, uri)?;
+        is_framed_in_one_way(headers)?;
         if request.method() == Method::CONNECT {
             return Err(no_proxy());
         }
@@ -332,12 +330,12 @@ impl Front {
         &self,
         request: &mut Request<B>,
         remote: IpAddr,
-        name: &mut Arc<str>,
+        known: &mut Option<Caller>,
     ) -> Result<Caller, Response> {
         let mut uri = std::mem::take(request.uri_mut());
         let (method, headers) = (request.method().clone(), request.headers());
         let outcome = match rights::find(&method, uri.path()) {
-            Some(call) => self.gate.admit(call, headers, &mut uri, remote, name).await,
+            Some(call) => self.gate.admit(call, headers, &mut uri, remote, known).await,
             // Which methods a path has is told to anybody, as are the pages.
             None if !is_api(uri.path()) || method == Method::OPTIONS => Ok(Caller::nobody()),
             None => match self.gate.admit_to_nothing(headers, &uri, remote).await {
@@ -413,6 +411,17 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Result<&'a str, Problem> {
         (Some(_), Some(_)) => None,
     };
     host.ok_or_else(|| invalid("host", "A request has exactly one `Host`, in ASCII."))
+}
+
+/// Lets a body pass that is in chunks and in no other coding of the transfer. hyper undoes the chunks and no more: what is
+/// coded in another way beneath them would be taken for what was meant (RFC 9112 section 6.1).
+fn is_framed_in_one_way(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(invalid("transfer-encoding", "`Transfer-Encoding` is `chunked`, once, or it is not there.")),
+    }
 }
 
 fn beyond(code: Code, what: &str, limit: usize, unit: &str) -> Problem {

@@ -2,7 +2,6 @@
 //! by the name in the path ([`crate::http::rights`]).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -39,7 +38,7 @@ pub(crate) struct Gate(pub(crate) Access);
 
 impl Gate {
     /// The caller of a request that may pass. A ticket is taken out of its URI: nothing behind the gate sees it.
-    /// `name` becomes the caller's as soon as they are known, also if they may not pass.
+    /// `known` becomes the caller as soon as they are known, also if they may not pass.
     ///
     /// # Errors
     /// `invalid_parameter` for a key in the URI, `unauthorized`, `rate_limited`, `forbidden`.
@@ -49,7 +48,7 @@ impl Gate {
         headers: &HeaderMap,
         uri: &mut Uri,
         remote: IpAddr,
-        name: &mut Arc<str>,
+        known: &mut Option<Caller>,
     ) -> Result<Caller, Problem> {
         refuse_keys(uri)?;
         if call.need == Need::Nothing {
@@ -62,9 +61,9 @@ impl Gate {
             (shown, _, _) => shown,
         };
         let caller = self.0.authenticate(shown, remote).await.map_err(refusal)?;
-        *name = Arc::clone(&caller.name);
-        call.admit(&caller, uri.path())?;
-        Ok(caller)
+        let caller = known.insert(caller);
+        call.admit(caller, uri.path())?;
+        Ok(caller.clone())
     }
 
     /// Lets anybody pass who is known, to be told that there is nothing.

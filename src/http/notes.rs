@@ -11,6 +11,7 @@ use axum::http::Method;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::access::caller::Caller;
 use crate::http::kit::audit::Detail;
 use crate::http::kit::context::Link;
 use crate::http::kit::context::RequestId;
@@ -31,6 +32,9 @@ use crate::telemetry::traces::span::Value;
 /// Names a topic that a produce has made.
 const TOPIC_CREATED: HeaderName = HeaderName::from_static("tidegate-topic-created");
 
+/// Whoever is not known.
+const NOBODY: &str = "nobody";
+
 /// The caller's place in a trace (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
@@ -48,8 +52,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) began: Instant,
     /// How it came.
     pub(crate) link: Link,
-    /// What the caller is called.
-    pub(crate) caller: &'a str,
+    /// Who asks, if they are known.
+    pub(crate) caller: Option<&'a Caller>,
 }
 
 /// Begins the span of a request that is to be traced.
@@ -101,8 +105,15 @@ pub(crate) fn note(metrics: &Metrics, seen: &Seen<'_>, response: &mut Response, 
 }
 
 fn note_administration(seen: &Seen<'_>, response: &mut Response, refused: Option<Code>) {
-    let actor = Actor { caller: seen.caller, address: seen.link.remote, request_id: seen.request_id.as_str() };
-    if let Some(action) = action(seen.method, seen.route.text()) {
+    let action = action(seen.method, seen.route.text());
+    if action.is_none() && !response.headers().contains_key(TOPIC_CREATED) {
+        return;
+    }
+    let identity = seen.caller.map_or_else(|| NOBODY.to_owned(), |caller| caller.identity.to_string());
+    let caller = seen.caller.map_or(NOBODY, |caller| &caller.name);
+    let (address, request_id) = (seen.link.remote, seen.request_id.as_str());
+    let actor = Actor { caller, identity: &identity, address, request_id };
+    if let Some(action) = action {
         let status = response.status().as_u16();
         let outcome = refused.map_or(Outcome::Done(status), |code| Outcome::Refused(status, code.row().code));
         let detail = response.extensions_mut().remove::<Detail>();

@@ -11,6 +11,7 @@ use crate::model::permission::Rights;
 use crate::model::secret::KeyId;
 use crate::model::secret::SecretDigest;
 use crate::model::time::Millis;
+use crate::model::unseen::is_unseen;
 
 /// Keys of one database at most: every node has them all in memory.
 pub const KEYS_MAX: usize = 10_000;
@@ -24,7 +25,10 @@ pub struct KeyName(Arc<str>);
 
 /// A text that cannot be the name of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a key is 1 to {KEY_NAME_BYTES_MAX} bytes without control characters or blanks at its ends")]
+#[error(
+    "the name of a key is 1 to {KEY_NAME_BYTES_MAX} bytes without blanks at its ends, and without characters that are not \
+     seen: controls, line and paragraph separators, marks of direction and other formats"
+)]
 pub struct BadKeyName;
 
 impl KeyName {
@@ -44,7 +48,7 @@ impl FromStr for KeyName {
 
     fn from_str(text: &str) -> Result<Self, BadKeyName> {
         let fits = (1..=KEY_NAME_BYTES_MAX).contains(&text.len());
-        if fits && text.trim() == text && !text.contains(char::is_control) {
+        if fits && text.trim() == text && !text.contains(is_unseen) {
             Ok(Self(Arc::from(text)))
         } else {
             Err(BadKeyName)
@@ -111,7 +115,7 @@ mod tests {
         for good in ["root", "CI of the shop", "älter", &"x".repeat(128)] {
             assert_eq!(good.parse::<KeyName>().expect("good").as_str(), good);
         }
-        for bad in ["", " ", " a", "a ", "a\nb", "a\u{0}", &"x".repeat(129)] {
+        for bad in ["", " ", " a", "a ", "a\nb", "a\u{0}", "a\u{202e}b", "a\u{2028}b", "\u{200b}a", &"x".repeat(129)] {
             assert!(bad.parse::<KeyName>().is_err(), "{bad:?}");
         }
     }

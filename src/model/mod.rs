@@ -17,3 +17,4 @@ pub mod secret;
 pub mod time;
 mod token;
 pub mod topic;
+pub mod unseen;

@@ -25,11 +25,21 @@ pub enum NameError {
     Reserved,
 }
 
+/// Whether a name could begin so: nothing does, or characters of the alphabet, no more than a name has. A text that no
+/// name begins with must not reach a database, which may refuse it (PostgreSQL takes no zero character).
+pub fn is_begin_of_name(text: &str) -> bool {
+    text.len() <= NAME_BYTES_MAX && text.bytes().all(is_in_alphabet)
+}
+
+fn is_in_alphabet(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
 fn check(text: &str) -> Result<(), NameError> {
     if text.is_empty() || text.len() > NAME_BYTES_MAX {
         return Err(NameError::Length);
     }
-    if !text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+    if !text.bytes().all(is_in_alphabet) {
         return Err(NameError::Character);
     }
     if matches!(text, "." | "..") {
@@ -102,6 +112,16 @@ names! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_begin_may_be_of_no_name_at_all() {
+        for begin in ["", ".", "..", "__", "a.b_c-9", &"x".repeat(249)] {
+            assert!(is_begin_of_name(begin), "{begin}");
+        }
+        for other in ["\0", "%", "a b", "ä", "*", &"x".repeat(250)] {
+            assert!(!is_begin_of_name(other), "{other}");
+        }
+    }
 
     #[test]
     fn names_are_what_the_contract_says() {

@@ -275,16 +275,17 @@ impl Rights {
         Self(Arc::from([Permission { verb: Verb::Consume, topic, group: None }]))
     }
 
-    /// To consume as a member of one group, as far as these rights allow it.
+    /// To consume as a member of one group, as far as these rights allow it. Never more permissions than these are.
     pub fn only_group(&self, group: &GroupName) -> Self {
         if !self.may_use_group(group) {
             return Self::default();
         }
         let topics = self.0.iter().filter(|permission| permission.verb.includes(Verb::Consume));
-        let topics = topics.filter_map(|permission| permission.topic.clone());
+        let mut topics = topics.filter_map(|permission| permission.topic.clone());
         let consume = |topic, group| Permission { verb: Verb::Consume, topic, group };
-        let group = consume(None, Some(Pattern::exact(group.as_str())));
-        Self(topics.map(|topic| consume(Some(topic), None)).chain([group]).collect())
+        // Topics and groups of one permission are asked about apart: the first one may as well be about the group.
+        let first = consume(topics.next(), Some(Pattern::exact(group.as_str())));
+        Self(std::iter::once(first).chain(topics.map(|topic| consume(Some(topic), None))).collect())
     }
 
     /// The permissions, in the order given.

@@ -8,6 +8,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::model::unseen::escape;
+
 /// What was done, or tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -51,8 +53,11 @@ impl Action {
 /// Who did it, and where they are.
 #[derive(Debug, Clone, Copy)]
 pub struct Actor<'a> {
-    /// The name of the caller; `anonymous` where nobody has to say who they are.
+    /// What people call the caller; `anonymous` where nobody has to say who they are. Others may be called the same.
     pub caller: &'a str,
+    /// Who it is, as nobody else is written: `operator`, `key` and its id, `subject` and what the issuer of tokens calls them;
+    /// `anonymous` and `nobody` are whoever came while nobody had to say it, and whoever was not known.
+    pub identity: &'a str,
     /// The address that the request came from; a proxy's, if one is in front.
     pub address: IpAddr,
     /// The name of the request, as it stands in the answer.
@@ -74,15 +79,17 @@ const TEXT_BYTES_MAX: usize = 1024;
 /// Writes the line. `target` is what it was done to; `detail` what else is worth knowing, from a closed set of words and
 /// numbers.
 pub fn record(actor: Actor<'_>, action: Action, target: &str, detail: &str, outcome: Outcome) {
-    let Actor { caller, address, request_id } = actor;
+    let Actor { caller, identity, address, request_id } = actor;
+    let (caller, identity) = (&*escape(caller), &*escape(identity));
     let target = cut(target);
     let action = action.as_str();
     match outcome {
         Outcome::Done(status) => tracing::info!(
-            target: "audit", action, to = target, detail, caller, %address, status, request_id, "done: {action}"
+            target: "audit", action, to = target, detail, caller, identity, %address, status, request_id,
+            "done: {action}"
         ),
         Outcome::Refused(status, code) => tracing::warn!(
-            target: "audit", action, to = target, detail, caller, %address, status, code, request_id,
+            target: "audit", action, to = target, detail, caller, identity, %address, status, code, request_id,
             "refused: {action}"
         ),
     }

@@ -59,7 +59,7 @@ fn unzstd(packed: &[u8]) -> Vec<u8> {
     plain
 }
 
-fn pack(coding: &str, plain: &[u8]) -> Vec<u8> {
+pub(crate) fn pack(coding: &str, plain: &[u8]) -> Vec<u8> {
     if coding == "gzip" { gzip(plain) } else { zstd(plain) }
 }
 

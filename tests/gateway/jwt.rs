@@ -19,6 +19,7 @@ on_each_backend!(
     a_token_produces_reads_and_streams_what_it_is_for,
     a_stream_ends_when_its_token_does,
     a_ticket_of_a_token_is_no_more_than_the_token,
+    a_ticket_of_a_token_with_as_many_permissions_as_may_be_is_good,
 );
 
 on_sqlite!(
@@ -153,6 +154,31 @@ async fn a_ticket_of_a_token_is_no_more_than_the_token(backend: Backend) {
     let stream = |topic: &str| gateway.get(&format!("/v1/topics/{topic}/records?from=earliest&ticket={shown}"));
     assert_eq!(stream("pub-a").events().await.record().await.value(), r#""1""#);
     stream("other").header("accept", "text/event-stream").send().await.problem(403, "forbidden");
+}
+
+async fn a_ticket_of_a_token_with_as_many_permissions_as_may_be_is_good(backend: Backend) {
+    let signer = Signer::ec();
+    let gateway = KeySet::of([("a", &signer)]).gateway(backend, &[]).await;
+    let admin = signer.token("a", &claims(&json!([{ "verb": "admin", "topic": "*" }])));
+    produce(&gateway, "t63", &admin).await.is(201);
+    let permission = |n: usize| match n {
+        0 => json!({ "verb": "consume", "group": "g" }),
+        n => json!({ "verb": "consume", "topic": format!("t{n}") }),
+    };
+    let both = |n: usize| json!({ "verb": "consume", "topic": format!("t{n}"), "group": "h" });
+    let apart: Vec<Value> = (0..64).map(permission).collect();
+    let together: Vec<Value> = (0..64).map(both).collect();
+    for (group, permissions) in [("g", json!(apart)), ("h", json!(together))] {
+        let token = signer.token("a", &claims(&permissions));
+        let made = gateway.post("/v1/tickets").json(&json!({ "group": group })).by(&token).send().await.is(201);
+        let ticket = made.json();
+        let ticket = ticket["ticket"].as_str().expect("a text");
+        let stream = |topic: &str| gateway.get(&format!("/v1/groups/{group}/records?topic={topic}&ticket={ticket}"));
+        let mut events = stream("t63").events().await;
+        assert_eq!(events.event().await.event.as_deref(), Some("assignment"));
+        assert_eq!(events.record().await.value(), r#""1""#);
+        stream("t64").header("accept", "text/event-stream").send().await.problem(403, "forbidden");
+    }
 }
 
 /// When a token of these claims ends, in milliseconds: with the default leeway.

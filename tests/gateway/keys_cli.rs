@@ -30,7 +30,7 @@ on_sqlite!("the directory is one process's own":
 on_backend!(beside_nodes, Postgres, keys_are_made_beside_nodes_that_run);
 
 /// Runs `tidegate` with these words, and without a variable of ours, until it ends by itself.
-async fn tidegate(words: &[&str]) -> Ended {
+pub(crate) async fn tidegate(words: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDEGATE_")) {
         command.env_remove(name);

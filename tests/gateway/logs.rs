@@ -11,10 +11,14 @@ use crate::harness::on_backend;
 use crate::harness::on_sqlite;
 use crate::harness::postgres::Database;
 use crate::harness::wait::eventually;
+use crate::jwt::KeySet;
+use crate::jwt::Showing;
+use crate::jwt::claims;
+use crate::signers::Signer;
 
 on_sqlite!("the front logs, whatever is below": every_call_that_administers_leaves_an_audit_line,
     a_request_leaves_an_access_line_for_who_asks_for_it, reading_and_writing_leave_no_line_by_default,
-    the_audit_names_the_caller);
+    the_audit_names_the_caller, whoever_is_called_like_another_has_another_identity_in_the_audit);
 on_backend!(sqlite, Sqlite, no_secret_is_in_a_log_or_a_metric, no_credential_is_in_a_log_a_metric_or_a_span);
 on_backend!(postgres, Postgres, no_secret_is_in_a_log_or_a_metric, the_password_of_the_database_is_in_no_log);
 
@@ -95,7 +99,7 @@ const OPERATOR: &str = "planted.operator.key.of.32.letters";
 /// Makes a key of that name and returns its text.
 async fn key(gateway: &Gateway, name: &str, permissions: Value) -> String {
     let body = json!({ "name": name, "permissions": permissions });
-    let call = gateway.post("/v1/keys").header("authorization", &format!("Bearer {OPERATOR}"));
+    let call = gateway.post("/v1/keys").by(OPERATOR);
     let made = call.header("x-request-id", &format!("key-of-{name}")).json(&body).send().await.is(201);
     made.json()["key"].as_str().expect("the key is told once").to_owned()
 }
@@ -106,6 +110,7 @@ async fn the_audit_names_the_caller(backend: Backend) {
     let anna = key(&gateway, "anna", json!([{ "verb": "admin", "topic": "pub-*" }])).await;
     let line = line_of(&gateway, "audit", "key-of-anna").await;
     assert_eq!((&line["action"], &line["caller"]), (&json!("key.create"), &json!("operator")), "{line}");
+    assert_eq!(line["identity"], "operator", "{line}");
 
     let put = |topic: &str, id: &str, key: &str| {
         let call = gateway.put(&format!("/v1/topics/{topic}")).header("authorization", &format!("Bearer {key}"));
@@ -125,6 +130,39 @@ async fn the_audit_names_the_caller(backend: Backend) {
     })
     .await;
     assert!(stderr.contains("guess-0") && !stderr.contains("tg_guess"), "{stderr}");
+}
+
+async fn whoever_is_called_like_another_has_another_identity_in_the_audit(backend: Backend) {
+    let signer = Signer::ec();
+    let flags = ["--log-format", "json", "--log", "warn,audit=info", "--admin-key", OPERATOR];
+    let gateway = KeySet::of([("a", &signer)]).gateway(backend, &flags).await;
+    let permissions = json!([{ "verb": "admin", "topic": "pub-*" }]);
+    let token = |subject: &str| {
+        let mut claims = claims(&permissions);
+        claims["sub"] = subject.into();
+        signer.token("a", &claims)
+    };
+    let first = key(&gateway, "anna", permissions.clone()).await;
+    let second = key(&gateway, "anna", permissions.clone()).await;
+    let id = |key: &str| format!("key {}", key.split('_').nth(1).expect("the id stands in the key"));
+    for (n, (credential, caller, identity)) in [
+        (OPERATOR.to_owned(), "operator", "operator".to_owned()),
+        (token("operator"), "operator", "subject operator".to_owned()),
+        (token("anonymous"), "anonymous", "subject anonymous".to_owned()),
+        (token("a\u{202e}b\u{2028}"), r"a\u{202e}b\u{2028}", r"subject a\u{202e}b\u{2028}".to_owned()),
+        (first.clone(), "anna", id(&first)),
+        (second.clone(), "anna", id(&second)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = format!("who-{n}");
+        let call = gateway.put("/v1/topics/pub-a").by(&credential).header("x-request-id", &request);
+        call.send().await.is(if n == 0 { 201 } else { 200 });
+        let line = line_of(&gateway, "audit", &request).await;
+        assert_eq!((&line["caller"], &line["identity"]), (&json!(caller), &json!(identity)), "{line}");
+    }
+    assert_ne!(id(&first), id(&second));
 }
 
 async fn no_credential_is_in_a_log_a_metric_or_a_span(backend: Backend) {

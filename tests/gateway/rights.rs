@@ -18,6 +18,7 @@ use crate::harness::on_sqlite;
 on_each_backend!(
     a_right_on_other_names_is_403_whether_there_is_anything,
     lists_hold_what_the_caller_may_see,
+    what_others_in_a_group_read_is_not_told_to_who_may_not_see_it,
     a_topic_comes_into_being_for_who_may_produce_to_it,
     names_in_queries_and_bodies_are_asked_about_too,
     idempotency_keys_belong_to_their_caller,
@@ -227,6 +228,34 @@ async fn lists_hold_what_the_caller_may_see(backend: Backend) {
     }
 }
 
+async fn what_others_in_a_group_read_is_not_told_to_who_may_not_see_it(backend: Backend) {
+    let gateway = Guarded::start(backend).await;
+    make(&gateway, "sec-a").await;
+    make(&gateway, "pub-a").await;
+    for (member, prefix) in [("boss", "sec-"), ("all", ""), ("clerk", "pub-")] {
+        let poll = json!({"topic_prefix": prefix, "lease_ms": 900_000});
+        gateway.post(&format!("/v1/groups/g/members/{member}/poll")).json(&poll).send().await.is(200);
+    }
+    let caller = gateway.client(&["admin:pub-*:g"]).await;
+    let seen = caller.get("/v1/groups/g").send().await.is(200);
+    assert!(!seen.text().contains("sec-"), "{}", seen.text());
+    let members = seen.json()["members"].clone();
+    let told = |name: &str| {
+        let member = members.as_array()?.iter().find(|member| member["member_id"] == name)?;
+        Some((member["topic_prefix"].clone(), member["topics"].clone()))
+    };
+    assert_eq!(told("clerk"), Some(("pub-".into(), Value::Null)));
+    for name in ["boss", "all"] {
+        assert_eq!(told(name), Some((Value::Null, json!([]))), "as one that named nothing");
+    }
+    // What stands in the way of an administrator is told as far as they may see it.
+    let refused = caller.delete("/v1/groups/g").send().await;
+    refused.problem(409, "group_active");
+    assert!(!refused.text().contains("sec-"), "{}", refused.text());
+    let refused = gateway.delete("/v1/groups/g").send().await;
+    assert!(refused.problem(409, "group_active").to_string().contains("sec-a"), "{}", refused.text());
+}
+
 async fn a_topic_comes_into_being_for_who_may_produce_to_it(backend: Backend) {
     let gateway = Guarded::start(backend).await;
     let producer = gateway.client(&["produce:pub-*"]).await;
@@ -294,11 +323,11 @@ async fn cursors_of_others_are_refused(backend: Backend) {
     caller.get(&format!("/v1/topics/sec-a/records?cursor={cursor}")).send().await.problem(403, "forbidden");
     caller.get(&format!("/v1/topics/pub-a/records?cursor={cursor}")).send().await.problem(400, "invalid_cursor");
     // A member of the same group and name, whose cursor tells of a topic that the caller may not read.
-    let poll = json!({"topics": ["sec-a"]});
+    let poll = json!({"topics": ["sec-a"], "lease_ms": 900_000});
     let polled = gateway.post("/v1/groups/g/members/m/poll").json(&poll).send().await.is(200).json();
     let cursor = text(&polled["cursor"]);
     let goes_on = json!({ "cursor": cursor });
-    caller.post("/v1/groups/g/members/m/poll").json(&goes_on).send().await.refused_write(403, "forbidden");
+    caller.post("/v1/groups/g/members/m/poll").json(&goes_on).send().await.problem(403, "forbidden");
     caller.post("/v1/groups/g/members/m/offsets").json(&goes_on).send().await.refused_write(403, "forbidden");
     let stream = caller.get("/v1/groups/g/members/m/records?topic=pub-a").header("accept", "text/event-stream");
     stream.header("last-event-id", cursor).send().await.problem(403, "forbidden");

@@ -1,6 +1,7 @@
 //! Consumer groups as the gateway offers them: membership, polling, commits, lag, resets.
 
 pub mod admin;
+mod cursor;
 pub mod describe;
 pub mod keeper;
 pub(super) mod lag;

@@ -13,6 +13,7 @@ use crate::model::member_cursor::Returned;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::model::name::TopicName;
+use crate::model::permission::Rights;
 use crate::model::topic::PartitionId;
 use crate::store::group_contract::Commit;
 use crate::store::group_contract::NamedOffset;
@@ -37,18 +38,19 @@ pub struct OffsetToCommit {
 }
 
 impl Broker {
-    /// Commits all before a cursor, or nothing. What is committed already stays.
+    /// Commits all before a cursor, or nothing, for a caller with these rights. What is committed already stays.
     ///
     /// # Errors
     /// [`Error::InvalidCursor`], [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`],
-    /// [`Error::LeaseLost`].
+    /// [`Error::LeaseLost`], [`Error::NotPermitted`].
     pub async fn commit_cursor(
         &self,
         group: &GroupName,
         member: &MemberName,
         cursor: MemberCursor,
+        rights: &Rights,
     ) -> Result<Vec<NamedPartition>, Error> {
-        let cursor = self.check_cursor(group, member, cursor).await?;
+        let cursor = self.check_cursor(group, member, cursor, rights).await?;
         // The cursor of an answer tells of all that was returned: with it, what is to move may go.
         let hand_over = (!cursor.streamed).then(Vec::new);
         self.commit(group, member, cursor.epoch, Commit::Cursor(positions(&cursor)), hand_over).await
@@ -95,19 +97,6 @@ impl Broker {
     /// [`Error::UnknownGroup`], [`Error::UnknownMember`], [`Error::StaleEpoch`], [`Error::LeaseLost`].
     pub async fn heartbeat(&self, group: &GroupName, member: &MemberName, epoch: u64) -> Result<u64, Error> {
         Ok(self.take_step(step(group, member, epoch, Commit::Nothing, None), Urgency::Now).await?.lease_ms)
-    }
-
-    /// The topics that a cursor tells of; those that are gone are left out.
-    ///
-    /// # Errors
-    /// [`Error::DatabaseUnavailable`].
-    pub async fn topics_of(&self, cursor: &MemberCursor) -> Result<Vec<TopicName>, Error> {
-        let mut names: Vec<TopicName> = Vec::new();
-        let mut last = None;
-        for id in cursor.partitions.keys().filter(|id| last.replace(id.topic) != Some(id.topic)) {
-            names.extend(self.catalog().find_by_id(id.topic).await?.map(|known| known.topic.name.clone()));
-        }
-        Ok(names)
     }
 
     async fn commit(

@@ -15,6 +15,7 @@ use crate::groups::Urgency;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
+use crate::model::permission::Rights;
 use crate::model::position::Position;
 use crate::store::group_contract::Commit;
 
@@ -25,6 +26,8 @@ pub struct GroupPoll {
     pub group: GroupName,
     /// The member.
     pub member: MemberName,
+    /// What the caller may do.
+    pub rights: Rights,
     /// How it takes part.
     pub terms: Terms,
     /// Where it was; without it a run begins.
@@ -56,11 +59,11 @@ impl Broker {
     /// # Errors
     /// Those of [`Broker::begin_member`], [`Broker::resume_member`], [`Session::step`] and [`Session::page`].
     pub async fn poll_group(&self, poll: GroupPoll, cut_short: impl Future<Output = ()>) -> Result<Polled, Error> {
-        let GroupPoll { group, member, terms, cursor, commit, from, limit, wait } = poll;
+        let GroupPoll { group, member, rights, terms, cursor, commit, from, limit, wait } = poll;
         let known = cursor.as_ref().map(|cursor| cursor.held);
         let mut session = match cursor {
-            None => self.begin_member(&group, &member, terms, from).await?,
-            Some(cursor) => self.resume_member(&group, &member, cursor, terms, from).await?,
+            None => self.begin_member(&group, &member, terms, from, &rights).await?,
+            Some(cursor) => self.resume_member(&group, &member, cursor, terms, from, &rights).await?,
         };
         let has_committed = commit && known.is_some();
         let commit = if commit { Commit::Cursor(session.returned()) } else { Commit::Nothing };
@@ -98,6 +101,7 @@ impl Broker {
             };
             match session.step(Commit::Nothing, urgency).await {
                 Ok(()) => {}
+                Err(Error::NotPermitted) => return Err(Error::NotPermitted),
                 // What it handed in is committed, and a refusal would say that it is not. The next poll hears of this.
                 Err(_) if has_committed => return Ok(Polled { session, page, reader }),
                 Err(error) => return Err(error),

@@ -25,6 +25,7 @@ use crate::model::member_cursor::Returned;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::model::name::TopicName;
+use crate::model::permission::Rights;
 use crate::model::position::Position;
 use crate::model::topic::PartitionId;
 use crate::model::topic::Topic;
@@ -65,11 +66,14 @@ pub struct Assignment {
     pub next_offset: u64,
 }
 
-/// A member of a group, in one run.
+/// A member of a group, in one run. It never holds what its caller may not read: a step that finds such a partition fails
+/// before anything is known of it.
 pub struct Session {
     broker: Broker,
     group: GroupName,
     member: MemberName,
+    /// What its caller may do: the topics may be those that another caller subscribed to under that name.
+    rights: Rights,
     /// Where the group begins in a partition in which it has committed nothing.
     from: Position,
     lease_ms: u64,
@@ -81,7 +85,7 @@ pub struct Session {
 }
 
 impl Broker {
-    /// Begins a run of a member. It holds nothing yet: that is for its first step.
+    /// Begins a run of a member for a caller with these rights. It holds nothing yet: that is for its first step.
     ///
     /// # Errors
     /// [`Error::TooManyMembers`], [`Error::TooManyGroupPartitions`]; errors of the store.
@@ -91,6 +95,7 @@ impl Broker {
         member: &MemberName,
         terms: Terms,
         from: Position,
+        rights: &Rights,
     ) -> Result<Session, Error> {
         let Terms { subscription, lease_ms, strategy } = terms;
         let subscription =
@@ -98,7 +103,7 @@ impl Broker {
         let lease_ms = lease_ms.unwrap_or(LEASE_MS_DEFAULT);
         let event = Event::Join { member: member.clone(), subscription, lease_ms, strategy };
         let epoch = self.join(group, member, event).await?;
-        Ok(Session::new(self, group, member, MemberCursor::new(group, member, epoch), from))
+        Ok(Session::new(self, group, member, MemberCursor::new(group, member, epoch), from, rights))
     }
 
     /// Begins a run of a member and takes what it can: nothing is read yet.
@@ -111,16 +116,19 @@ impl Broker {
         member: &MemberName,
         terms: Terms,
         from: Position,
+        rights: &Rights,
     ) -> Result<Session, Error> {
-        let mut session = self.begin_member(group, member, terms, from).await?;
+        let mut session = self.begin_member(group, member, terms, from, rights).await?;
         session.step(Commit::Nothing, Urgency::Now).await?;
         Ok(session)
     }
 
-    /// Goes on in the run that a cursor tells of. Whether that run still is one, its next step tells.
+    /// Goes on in the run that a cursor tells of, for a caller with these rights. Whether that run still is one, its next
+    /// step tells.
     ///
     /// # Errors
-    /// [`Error::InvalidCursor`] if the cursor is another member's; [`Error::OffsetOutOfRange`]; [`Error::UnknownGroup`].
+    /// [`Error::InvalidCursor`] if the cursor is another member's; [`Error::OffsetOutOfRange`]; [`Error::UnknownGroup`];
+    /// [`Error::NotPermitted`].
     pub async fn resume_member(
         &self,
         group: &GroupName,
@@ -128,53 +136,24 @@ impl Broker {
         cursor: MemberCursor,
         terms: Terms,
         from: Position,
+        rights: &Rights,
     ) -> Result<Session, Error> {
-        let cursor = self.check_cursor(group, member, cursor).await?;
+        let cursor = self.check_cursor(group, member, cursor, rights).await?;
         self.look_first(group).await?;
         self.renegotiate(group, member, cursor.epoch, &terms).await?;
-        Ok(Session::new(self, group, member, cursor, from))
-    }
-
-    /// Refuses the cursor of another member or database, and one that lies beyond the end; leaves out what it says of topics
-    /// that are gone.
-    pub(super) async fn check_cursor(
-        &self,
-        group: &GroupName,
-        member: &MemberName,
-        mut cursor: MemberCursor,
-    ) -> Result<MemberCursor, Error> {
-        if !cursor.belongs_to(group, member) {
-            let whose =
-                format!("this cursor was not given to member `{member}` of group `{group}`: poll without `cursor`");
-            return Err(Error::InvalidCursor(whose));
-        }
-        let mut beyond = Vec::new();
-        for (id, returned) in cursor.partitions.clone() {
-            let Some(known) = self.catalog().find_by_id(id.topic).await? else {
-                cursor.partitions.remove(&id);
-                continue;
-            };
-            if known.topic.incarnation as u16 != returned.incarnation {
-                let foreign = "this cursor comes from another database: poll without `cursor`".to_owned();
-                return Err(Error::InvalidCursor(foreign));
-            }
-            let partition = self.partition(&known.topic, id.partition).await?;
-            if returned.next_offset > partition.high_watermark() {
-                self.refresh(&known.topic.name, vec![Arc::clone(&partition)]).await?;
-            }
-            if returned.next_offset > partition.high_watermark() {
-                beyond.push(Self::unreadable(&known.topic.name, &partition, returned.next_offset));
-            }
-        }
-        if !beyond.is_empty() {
-            return Err(Error::OffsetOutOfRange(beyond));
-        }
-        Ok(cursor)
+        Ok(Session::new(self, group, member, cursor, from, rights))
     }
 }
 
 impl Session {
-    fn new(broker: &Broker, group: &GroupName, member: &MemberName, mut cursor: MemberCursor, from: Position) -> Self {
+    fn new(
+        broker: &Broker,
+        group: &GroupName,
+        member: &MemberName,
+        mut cursor: MemberCursor,
+        from: Position,
+        rights: &Rights,
+    ) -> Self {
         cursor.streamed = false;
         let changes = Signal::new();
         let run = Waiting { group: group.clone(), member: member.clone(), epoch: cursor.epoch };
@@ -183,6 +162,7 @@ impl Session {
             broker: broker.clone(),
             group: group.clone(),
             member: member.clone(),
+            rights: rights.clone(),
             from,
             lease_ms: LEASE_MS_DEFAULT,
             cursor,
@@ -262,7 +242,8 @@ impl Session {
     /// Commits, renews the lease, lets go of partitions that are to move and takes those that are free.
     ///
     /// # Errors
-    /// [`Error::StaleEpoch`], [`Error::LeaseLost`], [`Error::UnknownMember`], [`Error::UnknownGroup`].
+    /// [`Error::StaleEpoch`], [`Error::LeaseLost`], [`Error::UnknownMember`], [`Error::UnknownGroup`];
+    /// [`Error::NotPermitted`] if the member holds what its caller may not read: the session is over then.
     pub async fn step(&mut self, commit: Commit, urgency: Urgency) -> Result<(), Error> {
         let returned = match &commit {
             // What is committed here is no reason to hold on to a partition.
@@ -303,7 +284,6 @@ impl Session {
         for row in &stepped.held {
             let held = match before.remove(&row.id) {
                 Some(held) => held,
-                // A topic that was deleted: the next look takes it from the group.
                 None => match self.open(row).await? {
                     Some(held) => held,
                     None => continue,
@@ -329,9 +309,15 @@ impl Session {
         Ok(begins)
     }
 
+    /// Opens a partition, if its caller may read it. There is none of a topic that was deleted: the next look takes it from
+    /// the group.
     async fn open(&self, row: &GroupPartition) -> Result<Option<Held>, Error> {
         let Some(known) = self.broker.catalog().find_by_id(row.id.topic).await? else { return Ok(None) };
         let topic = known.topic.clone();
+        if !self.rights.may_consume(&topic.name) {
+            // Nothing more is returned of what it is to let go of.
+            return if row.is_leaving() { Ok(None) } else { Err(Error::NotPermitted) };
+        }
         let partition = match self.broker.partition(&topic, row.id.partition).await {
             Ok(partition) => partition,
             Err(Error::UnknownTopic(_) | Error::UnknownPartition { .. }) => return Ok(None),

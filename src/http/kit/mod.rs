@@ -5,6 +5,7 @@ pub mod body;
 pub mod caller;
 pub mod coding;
 pub mod context;
+pub mod event_id;
 pub mod fanout;
 pub mod media;
 pub mod memory;

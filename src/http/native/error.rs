@@ -82,6 +82,7 @@ impl From<Error> for Problem {
             Error::StaleEpoch { current, partitions, .. } => {
                 problem(Code::StaleEpoch).with("current_epoch", current).with("partitions", concerned(&partitions))
             }
+            Error::NotPermitted => problem(Code::Forbidden),
             Error::LeaseLost { partitions, .. } => problem(Code::LeaseLost).with("partitions", concerned(&partitions)),
             Error::OffsetRegression(partitions) => {
                 problem(Code::OffsetRegression).with("partitions", concerned(&partitions))

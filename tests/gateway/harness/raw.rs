@@ -25,7 +25,8 @@ impl Head {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn parse(text: &str) -> Self {
+    /// Reads a head without the empty line behind it.
+    pub(crate) fn parse(text: &str) -> Self {
         let mut lines = text.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
         let headers = lines

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::GeneralPurposeConfig;
 use crate::broker::read::ReadRequest;
 use crate::broker::read::Start;
 use crate::broker::reader::PageLimit;
+use crate::http::kit::event_id;
 use crate::http::kit::media::Format;
 use crate::http::kit::media::negotiate;
 use crate::http::kit::problem::Problem;
@@ -206,8 +207,8 @@ fn start(query: &Query<'_>, headers: &HeaderMap, endless: bool) -> Result<Start,
     let offset = query.number("offset", 0..=(1 << 53) - 1)?;
     let cursor = query.get("cursor").map(cursor).transpose()?;
     let last_event_id = query.get("last_event_id").map(cursor_of_event).transpose()?;
-    if endless && let Some(id) = headers.get("last-event-id") {
-        return cursor_of_event(id.to_str().unwrap_or_default()).map(Start::Cursor);
+    if endless && let Some(id) = event_id::last_event_id(headers)? {
+        return cursor_of_event(id).map(Start::Cursor);
     }
     Ok(match (last_event_id.or(cursor), offset) {
         (Some(cursor), _) => Start::Cursor(cursor),
@@ -263,6 +264,9 @@ fn key(query: &Query<'_>, limits: &Limits) -> Result<Option<Vec<u8>>, Problem> {
 
 /// Base64 as it stands in a query: the URL's alphabet or the usual one.
 pub fn base64_of_query(text: &str) -> Option<Vec<u8>> {
+    if text.ends_with('=') && text.len() % 4 != 0 {
+        return None; // padding may be missing, and not be half there
+    }
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let usual: Cow<'_, str> =
         if text.contains(['-', '_']) { text.replace('-', "+").replace('_', "/").into() } else { text.into() };
@@ -326,6 +330,8 @@ mod tests {
         for text in ["-_8=", "-_8", "+/8=", "+/8"] {
             assert_eq!(base64_of_query(text), Some(vec![0xfb, 0xff]), "{text}");
         }
-        assert_eq!(base64_of_query("*"), None);
+        for bad in ["*", "-_8==", "+=", "AA=", "AA===", "====", "AAAA="] {
+            assert_eq!(base64_of_query(bad), None, "{bad}");
+        }
     }
 }

@@ -23,6 +23,7 @@ use crate::http::kit::query::Query;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
+use crate::http::native::groups::rights::only_who_is_seen;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::position;
 use crate::http::native::groups::terms::position_schema;
@@ -152,8 +153,14 @@ async fn reset_offsets(
     params(GroupPath,
         ("force" = Option<bool>, Query, description = "Also while it has members", example = false)),
     responses((status = 204, description = "The group is gone"), Problem))]
-async fn delete_group(State(api): State<Api>, GroupPath { group }: GroupPath, uri: Uri) -> Result<StatusCode, Problem> {
+async fn delete_group(
+    State(api): State<Api>,
+    asking: Asking,
+    GroupPath { group }: GroupPath,
+    uri: Uri,
+) -> Result<StatusCode, Problem> {
     let query = Query::parse(uri.query(), &["force"])?;
-    api.broker.delete_group(&group, query.flag("force")?).await?;
+    let deleted = api.broker.delete_group(&group, query.flag("force")?).await;
+    deleted.map_err(|error| only_who_is_seen(&asking, error))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,12 @@
-//! What the members of a group may read. The right to the group is asked about at the gate; here it is about the topics.
+//! What the members of a group may read, by the names that their callers say, and what callers may see of a group. The right
+//! to the group is asked about at the gate; what a member holds, the broker asks about (`broker::groups::session`).
 
-use crate::broker::Broker;
+use crate::broker::error::Error;
 use crate::broker::groups::describe::GroupState;
 use crate::broker::groups::membership::Terms;
-use crate::broker::groups::session::Session;
 use crate::http::kit::caller::Asking;
 use crate::http::kit::problem::Problem;
 use crate::model::group::Subscription;
-use crate::model::member_cursor::MemberCursor;
 
 /// Lets pass who may read all that they subscribe to.
 ///
@@ -21,38 +20,25 @@ pub fn may_subscribe(asking: &Asking, terms: &Terms) -> Result<(), Problem> {
     }
 }
 
-/// Lets pass who may read all topics that a cursor tells of. It may be another member's, or have been shown by somebody
-/// with other rights.
-///
-/// # Errors
-/// `forbidden`; errors of the store.
-pub async fn may_go_on(asking: &Asking, broker: &Broker, cursor: &MemberCursor) -> Result<(), Problem> {
-    if asking.0.rights.may_consume_prefix("") {
-        return Ok(());
-    }
-    asking.consumes(&broker.topics_of(cursor).await?)
-}
-
-/// Lets pass who may read all that their member holds: the topics may be those that another caller subscribed to under
-/// that name.
-///
-/// # Errors
-/// `forbidden`.
-pub fn may_hold(asking: &Asking, session: &Session) -> Result<(), Problem> {
-    if asking.0.rights.may_consume_prefix("") {
-        return Ok(());
-    }
-    asking.consumes(session.assignments().iter().map(|held| &held.topic))
-}
-
 /// A group without what is about topics that the caller may not see.
 pub fn only_what_is_seen(asking: &Asking, mut state: GroupState) -> GroupState {
     let rights = &asking.0.rights;
     state.partitions.retain(|partition| rights.may_see(&partition.topic));
     for member in &mut state.group.members {
-        if let Subscription::Topics(topics) = &mut member.subscription {
-            topics.retain(|topic| rights.may_see(topic));
+        match &mut member.subscription {
+            Subscription::Topics(topics) => topics.retain(|topic| rights.may_see(topic)),
+            Subscription::Prefix(prefix) if rights.may_consume_prefix(prefix) => {}
+            // As one that named topics of which none may be seen.
+            Subscription::Prefix(_) => member.subscription = Subscription::Topics(Vec::new()),
         }
     }
     state
+}
+
+/// The refusal of a call that members stand in the way of, without topics that the caller may not see.
+pub fn only_who_is_seen(asking: &Asking, mut error: Error) -> Error {
+    if let Error::GroupActive { partitions, .. } = &mut error {
+        partitions.retain(|partition| asking.0.rights.may_see(&partition.topic));
+    }
+    error
 }

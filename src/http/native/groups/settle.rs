@@ -24,7 +24,6 @@ use crate::http::kit::query::missing;
 use crate::http::kit::query::whole_number;
 use crate::http::native::groups::bodies::CommittedBody;
 use crate::http::native::groups::bodies::LeaseBody;
-use crate::http::native::groups::rights::may_go_on;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::member_cursor;
 use crate::http::native::input::bounds::INTEGER_MAX;
@@ -108,8 +107,7 @@ async fn commit(
         }
         (Some(text), None) => {
             let cursor = member_cursor("`cursor`", text)?;
-            may_go_on(&asking, &api.broker, &cursor).await?;
-            api.broker.commit_cursor(&group, &member, cursor).await?
+            api.broker.commit_cursor(&group, &member, cursor, &asking.0.rights).await?
         }
         (None, Some(offsets)) => {
             let epoch = body.epoch.ok_or_else(|| missing("epoch"))?;

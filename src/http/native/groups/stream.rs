@@ -41,8 +41,6 @@ use crate::http::native::consume::stream::Streams;
 use crate::http::native::error::for_stream;
 use crate::http::native::groups::bodies::MembershipBody;
 use crate::http::native::groups::consume::made_name;
-use crate::http::native::groups::rights::may_go_on;
-use crate::http::native::groups::rights::may_hold;
 use crate::http::native::groups::rights::may_subscribe;
 use crate::http::native::groups::stream_query::StreamQuery;
 use crate::http::native::groups::terms::topic_list;
@@ -50,6 +48,7 @@ use crate::http::native::state::Api;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
+use crate::model::permission::Rights;
 use crate::model::topic::PartitionId;
 use crate::signal::Signal;
 use crate::store::group_contract::Commit;
@@ -165,15 +164,13 @@ async fn open(
     stay: Stay,
 ) -> Result<Response, Problem> {
     may_subscribe(&asking, &query.terms)?;
-    if let Some(cursor) = &query.cursor {
-        may_go_on(&asking, &api.broker, cursor).await?;
-    }
     let mut response = stream_head(StreamFormat::Sse);
     if context.head_only {
         return Ok(response);
     }
     let commit_on_send = query.commit_on_send;
-    let begun = Begin { streams: Arc::clone(&api.streams), group, member, query };
+    let rights = asking.0.rights.clone();
+    let begun = Begin { streams: Arc::clone(&api.streams), group, member, rights, query };
     // In a task of its own: a client that hangs up while its member joins leaves a member that leaves.
     let begun = tasks::run(async move {
         match stay {
@@ -182,7 +179,6 @@ async fn open(
         }
     });
     let (mut session, leaving) = begun.await.map_err(for_stream)?;
-    may_hold(&asking, &session)?;
     session.stream();
     let (epoch, lease_ms) = (session.epoch(), session.lease_ms());
     let broker = &api.broker;
@@ -192,7 +188,6 @@ async fn open(
     let subscriber = Subscriber {
         streams: Arc::clone(&api.streams),
         hold: api.access.hold(&asking.0),
-        asking,
         session,
         presence,
         _leaving: leaving,
@@ -212,6 +207,7 @@ struct Begin {
     streams: Arc<Streams>,
     group: GroupName,
     member: MemberName,
+    rights: Rights,
     query: StreamQuery,
 }
 
@@ -226,21 +222,22 @@ impl Begin {
             }
         }
         let (terms, from) = (self.query.terms, self.query.from);
-        self.streams.broker.join_group(&self.group, &self.member, terms, from).await
+        self.streams.broker.join_group(&self.group, &self.member, terms, from, &self.rights).await
     }
 
     async fn resume(&self, cursor: MemberCursor) -> Result<Session, Error> {
         let (terms, from) = (self.query.terms.clone(), self.query.from);
-        let mut session = self.streams.broker.resume_member(&self.group, &self.member, cursor, terms, from).await?;
+        let Self { streams, group, member, rights, .. } = self;
+        let mut session = streams.broker.resume_member(group, member, cursor, terms, from, rights).await?;
         session.step(Commit::Nothing, Urgency::Now).await?;
         Ok(session)
     }
 
     /// Begins a run that ends with what is returned beside it.
     async fn join(self) -> Result<(Session, Leaving), Error> {
-        let Self { streams, group, member, query } = self;
+        let Self { streams, group, member, rights, query } = self;
         let leaving = Leaving { streams: Arc::clone(&streams), group: group.clone(), member: member.clone() };
-        let session = streams.broker.join_group(&group, &member, query.terms, query.from).await?;
+        let session = streams.broker.join_group(&group, &member, query.terms, query.from, &rights).await?;
         Ok((session, leaving))
     }
 }
@@ -278,7 +275,6 @@ enum Phase {
 /// One member's stream.
 struct Subscriber {
     streams: Arc<Streams>,
-    asking: Asking,
     hold: Hold,
     session: Session,
     presence: Arc<Presence>,
@@ -331,7 +327,6 @@ impl Subscriber {
                 self.step(Commit::Nothing).await?;
             }
             if self.session.assigned() != self.told {
-                may_hold(&self.asking, &self.session).map_err(Ending::Refused)?;
                 return Ok(Some(self.assignment()));
             }
             self.session.records().lower();

@@ -3,6 +3,7 @@
 use axum::http::HeaderMap;
 
 use crate::broker::groups::membership::Terms;
+use crate::http::kit::event_id::last_event_id;
 use crate::http::kit::media::Format;
 use crate::http::kit::media::negotiate;
 use crate::http::kit::problem::Problem;
@@ -57,8 +58,7 @@ impl StreamQuery {
         let commit_on_send = query.choice("commit", &[("on_send", true)])?.unwrap_or(false);
         let given = query.get("cursor").map(|text| member_cursor("`cursor`", text)).transpose()?;
         let in_query = query.get("last_event_id").map(|text| member_cursor("The last event id", text)).transpose()?;
-        let in_header = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default());
-        let in_header = in_header.map(|text| member_cursor("The last event id", text)).transpose()?;
+        let in_header = last_event_id(headers)?.map(|text| member_cursor("The last event id", text)).transpose()?;
         Ok(Self { terms, cursor: in_header.or(in_query).or(given), from, commit_on_send })
     }
 }

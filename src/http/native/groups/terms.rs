@@ -29,6 +29,7 @@ use crate::model::limits::Limits;
 use crate::model::member_cursor::MemberCursor;
 use crate::model::name::NAME_BYTES_MAX;
 use crate::model::name::TopicName;
+use crate::model::name::is_begin_of_name;
 use crate::model::position::Position;
 
 /// Records in an answer that names no number.
@@ -221,8 +222,7 @@ pub fn subscription(topics: Option<&[String]>, prefix: Option<&str>) -> Result<O
         (Some(_), Some(_)) => Err(invalid("topic_prefix", "Either `topics` or `topic_prefix` is given, not both.")),
         (None, None) => Ok(None),
         (None, Some(prefix)) => {
-            let alphabet = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-            if prefix.len() > NAME_BYTES_MAX || !prefix.bytes().all(alphabet) {
+            if !is_begin_of_name(prefix) {
                 let detail =
                     format!("`topic_prefix` is the beginning of a name: at most {NAME_BYTES_MAX} of A-Z a-z 0-9 . _ -");
                 return Err(invalid("topic_prefix", detail));

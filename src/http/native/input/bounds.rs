@@ -10,6 +10,9 @@ use crate::model::time::TIMESTAMP_AHEAD_MAX_MS;
 /// Offsets, counts and times are whole numbers that every JSON reader holds exactly: below 2^53.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// What is beyond it is no number of a partition, as in paths and queries: the databases keep them in 32 bits with a sign.
+const PARTITION_MAX: u32 = i32::MAX as u32;
+
 /// What records are held against: the limits, and the clock as it stood when the request came.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds<'l> {
@@ -37,6 +40,10 @@ impl Bounds<'_> {
         }
         if key + headers + record.value.as_bytes().len() > limits.record_bytes {
             return Err(Refusal::record_too_large(place.path(""), limits.record_bytes));
+        }
+        if let Some(partition) = record.partition.filter(|partition| *partition > PARTITION_MAX) {
+            let why = format!("it is {partition}, and no partition is beyond {PARTITION_MAX}");
+            return Err(Refusal::invalid(place.path("partition"), why));
         }
         match record.timestamp {
             Some(timestamp) if timestamp > self.now.saturating_add(TIMESTAMP_AHEAD_MAX_MS) => {

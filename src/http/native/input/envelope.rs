@@ -329,6 +329,7 @@ mod tests {
             (r#""value":1,"partition":1.0"#, "partition", "a partition is a whole number"),
             (r#""value":1,"partition":"1""#, "partition", "a partition is a whole number"),
             (r#""value":1,"partition":4294967296"#, "partition", "a partition is a whole number"),
+            (r#""value":1,"partition":2147483648"#, "partition", "no partition is beyond 2147483647"),
             (r#""value":1,"timestamp":-1"#, "timestamp", "a timestamp is a whole number of milliseconds"),
             (r#""value":1,"timestamp":1e12"#, "timestamp", "a timestamp is a whole number of milliseconds"),
             (r#""value":1,"timestamp":1732237200001"#, "timestamp", "it is more than an hour ahead"),
