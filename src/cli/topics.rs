@@ -9,6 +9,7 @@ use crate::cli::client::Gateway;
 use crate::cli::output::print;
 use crate::cli::output::print_as_it_is;
 use crate::cli::output::table;
+use crate::cli::problem::CallError;
 use crate::model::name::TopicName;
 
 /// What to do.
@@ -86,7 +87,8 @@ pub async fn run(gateway: Gateway, action: Action) -> anyhow::Result<()> {
         Action::List { prefix, json } => return list(&mut client, &prefix, json).await,
         Action::Describe { topic, json } => return describe(&mut client, &topic, json).await,
         Action::Create { topic, settings, json } => {
-            (client.put(&format!("/v1/topics/{topic}"), &settings).await?, json)
+            let made = client.put(&format!("/v1/topics/{topic}"), &settings).await;
+            (made.map_err(|error| in_other_words(error, &topic))?, json)
         }
         Action::Configure { topic, settings, json } => {
             (client.patch(&format!("/v1/topics/{topic}"), &settings).await?, json)
@@ -104,6 +106,19 @@ pub async fn run(gateway: Gateway, action: Action) -> anyhow::Result<()> {
     }
     let topic: Topic = client.read(&body)?;
     Ok(print(&table(TITLES, &[topic.row()]))?)
+}
+
+/// The gateway's sentence names calls of its API; here there are commands.
+fn in_other_words(mut error: CallError, topic: &TopicName) -> CallError {
+    if let CallError::Refused(problem) = &mut error
+        && problem.body.code == "topic_exists"
+    {
+        problem.body.detail = format!(
+            "Topic `{topic}` exists with other settings: `tidegate topics describe {topic}` shows it, `tidegate topics \
+             configure {topic}` changes it."
+        );
+    }
+    error
 }
 
 const TITLES: [&str; 4] = ["TOPIC", "PARTITIONS", "KEPT FOR", "KEPT BYTES"];

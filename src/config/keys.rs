@@ -43,7 +43,7 @@ pub(super) struct Keys {
 #[derive(Debug, Args)]
 #[allow(rustdoc::bare_urls)] // these comments are the help text
 struct Place {
-    /// The gateway to ask; only http:// URLs
+    /// The gateway to ask, an http:// or https:// URL
     #[arg(long, env = "TIDEGATE_URL", value_name = "URL", global = true)]
     url: Option<ServerUrl>,
     /// The key to call it with; better said by the variable, since others can see a command line

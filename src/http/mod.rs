@@ -80,6 +80,7 @@ pub struct Options {
     tags(
         (name = "topics", description = "Named logs and their partitions"),
         (name = "records", description = "Produce and consume"),
+        (name = "groups", description = "Several members share topics, and go on where the group left off"),
         (name = "access", description = "Keys, tickets, and who one is"),
         (name = "operations", description = "Is it well, and what are its bounds"),
     ),

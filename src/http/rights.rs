@@ -182,7 +182,9 @@ impl Call {
                 Scope::Group(_) => Stream::Group,
             };
             if self.stream != Some(of) {
-                return Err(Problem::new(Code::Forbidden, "The ticket is for streams of another kind."));
+                let detail = "The ticket is for reading the records of its topic, or the streams of its group. For this call \
+                              send a key.";
+                return Err(Problem::new(Code::Forbidden, detail));
             }
         }
         let rights = &caller.rights;
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_opens_streams_of_its_kind_alone() {
+    fn a_ticket_reads_records_of_its_kind_alone() {
         let group: GroupName = "g".parse().expect("a name");
         let all = Caller::anonymous();
         let rights = all.rights.only_group(&group);

@@ -39,7 +39,8 @@ pub(crate) fn describe(document: &mut OpenApi) {
         .description(Some("An API key, `tg_…`. From the first key on calls need one."))
         .build();
     components.add_security_scheme(KEY, SecurityScheme::Http(bearer));
-    let about = "A ticket (`POST /v1/tickets`), for clients that cannot send headers: streams only.";
+    let about = "A ticket (`POST /v1/tickets`), for clients that cannot send headers: for reading the records of a topic, or \
+                 of a group's streams, and nothing else.";
     let ticket = ApiKey::Query(ApiKeyValue::with_description(TICKET, about));
     components.add_security_scheme(TICKET, SecurityScheme::ApiKey(ticket));
     let about = "The same as a cookie, for pages of the same site.";

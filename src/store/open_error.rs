@@ -54,6 +54,9 @@ pub enum OpenError {
     /// A migration failed.
     #[error("the database could not be brought up to date: {0}")]
     Migration(MigrateError),
+    /// The file of the embedded database cannot be opened.
+    #[error("cannot open the database {0}: {1} (this user has to be able to read and write it)")]
+    File(PathBuf, sqlx::Error),
     /// The database refused.
     #[error("cannot open the database: {0}")]
     Database(sqlx::Error),

@@ -134,6 +134,8 @@ async fn a_refused_change_is_status_3_and_changes_nothing(backend: Backend) {
         assert!(sentence.starts_with("tidegate: ") && sentence.contains(code), "{line}: {sentence}");
         assert_eq!(sentence.lines().count(), 1, "{line}: {sentence}");
     }
+    let told = run(at, "topics create orders --partitions 4").await;
+    assert!(told.refused(3).contains("`tidegate topics configure orders`"), "{told:?}");
     assert_eq!(gateway.get("/v1/topics/orders").send().await.is(200).json()["partition_count"], 3);
     gateway.stop().await;
     let nobody = run(at, "topics list").await;

@@ -50,7 +50,7 @@ async fn look(file: &Path) -> Result<Finding, OpenError> {
 /// Nothing is set that would have to be written.
 async fn open(file: &Path) -> Result<SqliteConnection, OpenError> {
     let options = SqliteConnectOptions::new().filename(file).read_only(true).disable_statement_logging();
-    options.connect().await.map_err(OpenError::Database)
+    options.connect().await.map_err(|error| OpenError::File(file.to_owned(), error))
 }
 
 /// How many bytes the database of a data directory has.

@@ -60,7 +60,7 @@ impl Sqlite {
             .pragma("wal_autocheckpoint", "0")
             .connect()
             .await
-            .map_err(OpenError::Database)?;
+            .map_err(|error| OpenError::File(file, error))?;
         check_library(&mut writer).await?;
         check_settings(&mut writer).await?;
         migrate(&mut writer).await?;

@@ -114,7 +114,7 @@ async fn what_is_no_database_is_refused_and_not_overwritten() {
     let file = options.data_dir.join("tidegate.db");
     let text = "not a database, but something dear to its owner. ".repeat(200);
     std::fs::write(&file, &text).expect("written");
-    assert!(matches!(Sqlite::open(&options).await, Err(OpenError::Database(_))));
+    assert!(matches!(Sqlite::open(&options).await, Err(OpenError::File(named, _)) if named == file));
     assert_eq!(std::fs::read_to_string(&file).expect("read"), text);
 }
 

@@ -57,7 +57,7 @@ struct NewTicketBody {
     #[serde(default, deserialize_with = "given")]
     #[schema(schema_with = lowered_schema::<1, 600000>)]
     expires_in_ms: Option<Box<RawValue>>,
-    /// Set it as a cookie as well, which the browser sends with the streams of pages of the same site.
+    /// Set it as a cookie as well, which the browser sends when a page of the same site reads those records.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false, default = false)]
     cookie: Option<bool>,
@@ -77,8 +77,9 @@ struct TicketBody {
 
 /// Make a ticket
 ///
-/// For `?ticket=` of streams: to consume one topic, or as a member of one group, and no more than the caller may. It may be
-/// used again until it ends, as browsers do when they connect anew; it ends with the key that asked for it.
+/// For `?ticket=` where records are read (`GET …/records`): those of one topic, as a stream, a page or a long poll, or the
+/// streams of members of one group, and no more than the caller may. It may be used again until it ends, as browsers do when
+/// they connect anew; it ends with the key that asked for it.
 #[utoipa::path(post, path = "/v1/tickets", operation_id = "create_ticket", tag = "access",
     request_body(content = NewTicketBody, examples(
         ("a topic" = (value = json!({"topic": "clicks"}))),
