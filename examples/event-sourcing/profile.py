@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-TOPIC = os.environ.get("TIDEGATE_URL", "http://127.0.0.1:8080") + "/v1/topics/profile-events"
+URL = os.environ.get("TIDEGATE_URL", "http://127.0.0.1:8080")
+TOPIC = URL + "/v1/topics/profile-events"
 DAY_MS = 86_400_000
 PATIENCE_S = 60
 
@@ -81,6 +82,7 @@ def call(
 ) -> tuple[bytes, Message]:
     """One request, again and again while nobody answers, or the answer says that it may be sent again."""
     end = time.monotonic() + PATIENCE_S
+    waits = False
     while True:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json", **(headers or {})}, method=method)
         try:
@@ -92,9 +94,12 @@ def call(
                 raise Conflict from None
             if problem["retry"] not in ("later", "same_key") or time.monotonic() > end:
                 sys.exit(f"{problem['code']}: {problem['detail']}")
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as why:
             if time.monotonic() > end:
-                raise
+                sys.exit(f"no gateway at {URL}: start one, or name it in TIDEGATE_URL ({why})")
+            if not waits:
+                print(f"waiting for the gateway at {URL}: {why}", file=sys.stderr)
+                waits = True
         time.sleep(0.2)
 
 

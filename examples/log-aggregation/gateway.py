@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 URL = os.environ.get("TIDEGATE_URL", "http://127.0.0.1:8080")
 
@@ -23,6 +25,7 @@ class Refused(Exception):
 
 def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
     """Waits for as long as the gateway is away. So the caller's request has to be one that may come twice."""
+    waits = False
     while True:
         try:
             request = urllib.request.Request(URL + path, body, headers, method="POST")
@@ -32,6 +35,8 @@ def post(path: str, body: bytes, headers: dict[str, str]) -> bytes:
             problem = json.load(refusal)
             if problem["retry"] not in ("later", "same_key"):
                 raise Refused(problem) from None
-        except (OSError, http.client.HTTPException):
-            pass
+        except (OSError, http.client.HTTPException) as why:
+            if not waits:
+                print(f"{Path(sys.argv[0]).name}: waits for the gateway at {URL} (TIDEGATE_URL): {why}", file=sys.stderr)
+                waits = True
         time.sleep(0.2)

@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -102,8 +103,10 @@ def main() -> None:
         what = "half" if random.random() < 0.01 else str(random.randrange(1000))
         get(f"{services[count % len(services)].url}/{what}", f"{random.getrandbits(32):08x}")
         count += 1
+    # Every request has been answered by now. All at once, since each looks only twice a second whether it is to end.
+    with ThreadPoolExecutor(len(services)) as pool:
+        pool.map(Service.shutdown, services)
     for service in services:
-        service.shutdown()
         service.server_close()
 
 
