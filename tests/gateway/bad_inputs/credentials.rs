@@ -16,6 +16,7 @@ use crate::bad_inputs::table::row;
 use crate::bad_inputs::table::run;
 use crate::bad_inputs::told::Answer::Opens;
 use crate::bad_inputs::told::Answer::Refused;
+use crate::bad_inputs::told::Answer::RefusedLate;
 use crate::bad_inputs::told::Answer::Taken;
 use crate::harness::Backend;
 use crate::harness::access::ADMIN_KEY;
@@ -239,14 +240,22 @@ pub(crate) const ROWS: &[Row] = &[
             [
                 post("/v1/groups/h/members/m/offsets").json(offsets("pub-a")),
                 post("/v1/groups/g/members/m/offsets").json(offsets("sec-a")),
-                post("/v1/groups/g/members/m/offsets").json(cursor.clone()),
-                post("/v1/groups/g/members/m/poll").json(cursor),
+                post("/v1/groups/g/members/m/offsets").json(cursor),
                 post("/v1/groups/h/members/m/heartbeat").json(r#"{"epoch":1}"#),
             ]
             .map(|input| by(stage, input))
             .into()
         },
         Refused(403, "forbidden"),
+    ),
+    row(
+        &[83],
+        "a poll that would commit so",
+        |stage| {
+            let cursor = json!({ "cursor": stage.kept("cursor of the member") }).to_string();
+            vec![by(stage, post("/v1/groups/g/members/m/poll").json(cursor))]
+        },
+        RefusedLate(403, "forbidden"),
     ),
     row(
         &[79, 64],
