@@ -24,6 +24,7 @@ use crate::http::ops::metrics::Scrape;
 use crate::http::tls::Tls;
 use crate::log;
 use crate::segments::SegmentCache;
+use crate::segments::refuse_foreign;
 use crate::store;
 use crate::tasks;
 use crate::tasks::Tasks;
@@ -52,6 +53,7 @@ pub async fn run(config: Config, listener: TcpListener, stop: impl Future<Output
     let watchers = Tasks::default(); // stops last: tells of the others
     let tracer = traces::start(config.traces, &metrics, &watchers);
     let store = store::open(&config.store).await?;
+    refuse_foreign(&config.segments.dir)?;
     let segments = tasks::blocking(move || Arc::new(SegmentCache::open(config.segments))).await;
     let logs = log::start(Arc::clone(&store), segments, &config.log, &metrics, &workers);
     let groups = groups::start(Arc::clone(&store), Arc::clone(&metrics), &workers);

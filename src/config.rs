@@ -66,6 +66,7 @@ use crate::segments;
 use crate::store;
 use crate::telemetry;
 use crate::telemetry::traces;
+use crate::telemetry::traces::endpoint::EndpointError;
 
 /// All there is to know before the node starts.
 #[derive(Debug, Clone)]
@@ -441,7 +442,8 @@ struct LimitFlags {
     #[arg(long, env = "TIDEGATE_REQUEST_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().request_bytes as u64,
         value_parser = value_parser!(u64).range(1..=BYTES_MAX))]
     request_bytes_max: u64,
-    /// Bodies of all requests under way together, in bytes; beyond it a request is refused as `overloaded`
+    /// Bodies of all requests under way together, in bytes; beyond it a request is refused as `overloaded`. One caller may
+    /// hold a quarter of it, and two of the largest requests in any case
     #[arg(long, env = "TIDEGATE_BODIES_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().bodies_bytes as u64,
         value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
     bodies_bytes_max: u64,
@@ -542,7 +544,10 @@ impl TryFrom<Serve> for Config {
 
     fn try_from(serve: Serve) -> Result<Self, clap::Error> {
         let lag_partitions = count(serve.telemetry.metrics_lag_partitions);
-        let (telemetry, traces) = serve.telemetry.into();
+        let bad_endpoint = |why: EndpointError| {
+            Cli::command().error(ErrorKind::ValueValidation, format!("--otlp-endpoint cannot be used: {why}"))
+        };
+        let (telemetry, traces) = serve.telemetry.into_options().map_err(bad_endpoint)?;
         let limits = Limits::from(serve.limits);
         let mut storage = serve.storage;
         storage.data_dir = own_directory(storage.data_dir)?;
@@ -712,6 +717,13 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line:?}");
         }
+    }
+
+    #[test]
+    fn the_password_of_a_collector_is_not_shown() {
+        let refused = parse(&["--otlp-endpoint", "http://u:SECRET@host"]).expect_err("no place for a password");
+        let told = refused.to_string();
+        assert!(told.contains("--otlp-endpoint") && !told.contains("SECRET"), "{told}");
     }
 
     #[test]

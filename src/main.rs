@@ -12,6 +12,7 @@ use tidegate::config::Config;
 use tidegate::config::Invocation;
 use tidegate::http;
 use tidegate::http::tls::Unusable;
+use tidegate::segments::Foreign;
 use tidegate::store::OpenError;
 use tidegate::tasks::Tasks;
 use tidegate::telemetry;
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tidegate: {error:#}");
+            cli::output::say(&format!("{error:#}"));
             ExitCode::from(cli::exit::status(&error))
         }
     }
@@ -79,7 +80,8 @@ async fn serve(config: Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tidegate: {error:#}");
-            let refused = error.is::<OpenError>() || error.is::<Unprotected>() || error.is::<Unusable>();
+            let refused =
+                error.is::<OpenError>() || error.is::<Unprotected>() || error.is::<Unusable>() || error.is::<Foreign>();
             if refused { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }

@@ -1,7 +1,9 @@
 //! `tidegate consume`: records as lines on standard output, read alone or as a member of a group.
 
 use std::future::Future;
+use std::io;
 use std::io::ErrorKind;
+use std::io::IsTerminal;
 use std::pin::Pin;
 use std::pin::pin;
 use std::time::Duration;
@@ -105,6 +107,7 @@ async fn copy(
     mut interruption: Pin<&mut impl Future<Output = Interruption>>,
 ) -> anyhow::Result<()> {
     let mut output = Output::open().context("standard output")?;
+    let is_terminal = io::stdout().is_terminal();
     let mut patience = Patience::new(options.follow);
     let mut left = options.max.unwrap_or(u64::MAX);
     while left > 0 {
@@ -118,7 +121,8 @@ async fn copy(
         }
         let mut interrupted = None;
         let written = {
-            let mut write = pin!(output.write(page.lines(options.format)?));
+            let lines = page.lines(options.format)?;
+            let mut write = pin!(output.write(if is_terminal { lines.harmless() } else { lines }));
             tokio::select! {
                 biased;
                 written = &mut write => written,

@@ -1,8 +1,11 @@
 //! Standard output and standard error: tables, lines that are counted as they are taken, and remarks.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::future::pending;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::str;
@@ -22,16 +25,38 @@ use crate::tasks;
 /// known even while the next write waits for a reader.
 const WRITE_BYTES: usize = 4096;
 
-/// A remark on standard error, which nobody has to read.
-pub fn say(remark: &str) {
-    writeln!(io::stderr(), "tidegate: {remark}").ok();
+/// A text in which nothing steers a terminal: what a gateway says or was sent may hold anything. Ends of lines and tabs stay,
+/// other control characters are written as JSON has them.
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if steers(c) {
+            write!(out, "\\u{:04x}", u32::from(c)).expect("a string takes what is written");
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
-/// Prints a text whole.
+/// A remark on standard error, which nobody has to read.
+pub fn say(remark: &str) {
+    writeln!(io::stderr(), "tidegate: {}", harmless(remark)).ok();
+}
+
+/// Prints a text whole; what would steer a terminal is escaped.
 ///
 /// # Errors
 /// If it cannot be written. That the reader is gone is none: it has read enough.
 pub fn print(text: &str) -> io::Result<()> {
+    print_raw(&harmless(text))
+}
+
+fn print_raw(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -39,17 +64,20 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints an answer's JSON as it came, on a line.
+/// Prints an answer's JSON as it came, on a line; for a terminal without what would steer it.
 ///
 /// # Errors
 /// If it is no text, or cannot be written.
 pub fn print_as_it_is(body: &[u8]) -> anyhow::Result<()> {
-    let text = str::from_utf8(body)?;
-    Ok(print(&format!("{}\n", text.trim_end()))?)
+    let text = format!("{}\n", str::from_utf8(body)?.trim_end());
+    Ok(if io::stdout().is_terminal() { print(&text) } else { print_raw(&text) }?)
 }
 
 /// Columns below their titles, two blanks apart. Columns of which every cell is a number are flush right.
 pub fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String {
+    // As they are shown, and each on its line.
+    let shown = |cell: &String| harmless(cell).replace('\n', "\\n").replace('\t', "\\t");
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(shown)).collect();
     let widths: [usize; N] = std::array::from_fn(|i| {
         rows.iter().map(|row| row[i].chars().count()).fold(titles[i].chars().count(), usize::max)
     });
@@ -65,7 +93,7 @@ pub fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) -> String 
         out.push('\n');
     };
     line(titles);
-    for row in rows {
+    for row in &rows {
         line(std::array::from_fn(|i| row[i].as_str()));
     }
     out
@@ -84,6 +112,17 @@ impl Lines {
         self.bytes.extend_from_slice(line);
         self.bytes.push(b'\n');
         self.ends.push(self.bytes.len());
+    }
+
+    /// The same for a terminal: nothing steers it.
+    pub fn harmless(self) -> Self {
+        let mut lines = Self::default();
+        let mut begin = 0;
+        for end in self.ends {
+            lines.push(harmless(&String::from_utf8_lossy(&self.bytes[begin..end - 1])).as_bytes());
+            begin = end;
+        }
+        lines
     }
 }
 
@@ -165,6 +204,20 @@ pub async fn reader_gone() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(harmless("a\tb\nä"), "a\tb\nä");
+        assert_eq!(harmless("\x1b]0;x\x07\r\u{9b}2J\x7f"), "\\u001b]0;x\\u0007\\u000d\\u009b2J\\u007f");
+        let rows = [["a\nb".to_owned(), "\x1b".to_owned()]];
+        assert_eq!(table(["NAME", "X"], &rows), "NAME  X\na\\nb  \\u001b\n");
+        let mut lines = Lines::default();
+        lines.push(b"a\x1b\nb\xff");
+        lines.push(b"c");
+        let lines = lines.harmless();
+        assert_eq!(lines.bytes, "a\\u001b\nb\u{fffd}\nc\n".as_bytes());
+        assert_eq!(lines.ends, [13, 15]);
+    }
 
     #[test]
     fn a_table_has_its_numbers_flush_right() {

@@ -8,6 +8,7 @@ use crate::broker;
 use crate::telemetry;
 use crate::telemetry::traces;
 use crate::telemetry::traces::endpoint::Endpoint;
+use crate::telemetry::traces::endpoint::EndpointError;
 
 #[derive(Debug, Args)]
 pub(super) struct Telemetry {
@@ -22,8 +23,8 @@ pub(super) struct Telemetry {
         default_value_t = broker::Options::default().lag_partitions as u64, value_parser = value_parser!(u64).range(0..=100_000))]
     pub(super) metrics_lag_partitions: u64,
     /// Collector that spans are sent to by OTLP over HTTP, such as http://127.0.0.1:4318; none are made without one
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
-    otlp_endpoint: Option<Endpoint>,
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true)]
+    otlp_endpoint: Option<String>,
     /// What the node is called in traces
     #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME", default_value_t = traces::Options::default().service_name)]
     otel_service_name: String,
@@ -41,18 +42,21 @@ enum LogFormat {
     Json,
 }
 
-impl From<Telemetry> for (telemetry::Options, traces::Options) {
-    fn from(flags: Telemetry) -> Self {
+impl Telemetry {
+    /// The options. The endpoint is read here and not while the flags are parsed: a flag that is refused there is shown
+    /// with its value, and this one may hold a password.
+    pub(super) fn into_options(self) -> Result<(telemetry::Options, traces::Options), EndpointError> {
+        let flags = self;
         let format = match flags.log_format {
             LogFormat::Text => telemetry::Format::Text,
             LogFormat::Json => telemetry::Format::Json,
         };
         let traces = traces::Options {
-            endpoint: flags.otlp_endpoint,
+            endpoint: flags.otlp_endpoint.as_deref().map(str::parse::<Endpoint>).transpose()?,
             service_name: flags.otel_service_name,
             ratio: flags.trace_ratio,
         };
-        (telemetry::Options { format, filter: flags.log }, traces)
+        Ok((telemetry::Options { format, filter: flags.log }, traces))
     }
 }
 

@@ -57,6 +57,7 @@ use crate::http::origins::CrossOrigin;
 use crate::http::origins::Origins;
 use crate::http::origins::is_preflight;
 use crate::http::rights;
+use crate::http::rights::Takes;
 use crate::model::limits::Limits;
 use crate::quota::Held;
 use crate::telemetry::audit::Failures;
@@ -103,6 +104,14 @@ pub struct Front {
     failures: Failures,
     /// Makes spans, if requests are traced at all.
     tracer: Option<Tracer>,
+}
+
+/// A request that was let in.
+struct Guest {
+    caller: Caller,
+    /// What its body may be.
+    takes: Takes,
+    entry: Entry,
 }
 
 /// What the way out needs to know of the request.
@@ -157,7 +166,7 @@ impl Front {
             router,
             hosts,
             origins,
-            memory: Memory::new(limits.bodies_bytes),
+            memory: Memory::new(limits.bodies_bytes, limits.caller_bodies_bytes()),
             limits,
             gate,
             limiter,
@@ -202,8 +211,8 @@ impl Front {
             Ok(Some(preflight)) => preflight,
             Ok(None) => match self.enter(&mut request, link, &mut asked.caller).await {
                 Err(refusal) => refusal,
-                Ok((caller, entry)) => {
-                    let answer = self.handle(request, caller, entry, link, &asked);
+                Ok(guest) => {
+                    let answer = self.handle(request, guest, link, &asked);
                     match &span {
                         None => answer.await,
                         Some(span) => Box::pin(span.run(answer)).await,
@@ -228,26 +237,23 @@ impl Front {
     }
 
     /// Has the request handled, with what it and its answer carry brought to the form that either side wants.
-    async fn handle<B>(
-        &self,
-        mut request: Request<B>,
-        caller: Caller,
-        entry: Entry,
-        link: Link,
-        asked: &Asked,
-    ) -> Response
+    async fn handle<B>(&self, mut request: Request<B>, guest: Guest, link: Link, asked: &Asked) -> Response
     where
         B: HttpBody<Data = bytes::Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
         let head_only = asked.method == Method::HEAD;
-        let (payers, memory) = (entry.payers.clone(), self.memory.clone());
+        let Guest { caller, takes, entry } = guest;
+        let payers = entry.payers.clone();
         let wanted = Wanted::of(request.headers_mut());
-        let context = Context { request_id: asked.request_id.clone(), head_only, link, payers, memory };
+        let request_id = asked.request_id.clone();
+        let body_bytes_max = takes.bytes_max(&self.limits);
+        let room = self.memory.of(caller.identity.clone(), link.remote);
+        let context = Context { request_id, head_only, link, payers, body_bytes_max, room: room.clone() };
         request.extensions_mut().insert(context);
         request.extensions_mut().insert(Asking(caller));
         let request = request.map(|body| entry.pace(Body::new(body)));
-        let response = match unpack(request, self.limits.request_bytes, &self.memory) {
+        let response = match unpack(request, body_bytes_max, &room) {
             Ok(request) => self.route(request, asked).await,
             Err(refusal) => return refusal.into_response(),
         };
@@ -261,18 +267,18 @@ impl Front {
         request: &mut Request<B>,
         link: Link,
         known: &mut Option<Caller>,
-    ) -> Result<(Caller, Entry), Response> {
+    ) -> Result<Guest, Response> {
         without_trailing_slash(request.uri_mut());
         let counted = !is_health(request.uri().path());
         let mut entry = Entry::default();
         if counted {
             self.limiter.charge_address(&mut entry, request, link).map_err(IntoResponse::into_response)?;
         }
-        let caller = self.let_in(request, link.remote, known).await?;
+        let (caller, takes) = self.let_in(request, link.remote, known).await?;
         if counted {
             self.limiter.charge_caller(&mut entry, request, &caller).map_err(IntoResponse::into_response)?;
         }
-        Ok((caller, entry))
+        Ok(Guest { caller, takes, entry })
     }
 
     /// Lets a connection from this address in, for as long as the value lives; `None` if it has as many as it may.
@@ -324,17 +330,19 @@ impl Front {
         Ok(None)
     }
 
-    /// Who sends the request, if they may. What is no call of the API has no handler that could forget to ask: it is
+    /// Who sends the request, if they may, and what its body may be. What is no call of the API has no handler that could forget to ask: it is
     /// answered here.
     async fn let_in<B>(
         &self,
         request: &mut Request<B>,
         remote: IpAddr,
         known: &mut Option<Caller>,
-    ) -> Result<Caller, Response> {
+    ) -> Result<(Caller, Takes), Response> {
         let mut uri = std::mem::take(request.uri_mut());
         let (method, headers) = (request.method().clone(), request.headers());
-        let outcome = match rights::find(&method, uri.path()) {
+        let call = rights::find(&method, uri.path());
+        let takes = call.map_or(Takes::Settings, |call| call.takes);
+        let outcome = match call {
             Some(call) => self.gate.admit(call, headers, &mut uri, remote, known).await,
             // Which methods a path has is told to anybody, as are the pages.
             None if !is_api(uri.path()) || method == Method::OPTIONS => Ok(Caller::nobody()),
@@ -349,7 +357,7 @@ impl Front {
             refusal.into_response()
         });
         *request.uri_mut() = uri;
-        outcome
+        outcome.map(|caller| (caller, takes))
     }
 
     /// The limits of a request's head. hyper has limits of its own, a little wider, and answers those without a body.

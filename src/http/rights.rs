@@ -1,4 +1,4 @@
-//! Which right every call needs: all calls there are, in one table. What is not in it is not let through below `/v1`, and
+//! Which right every call needs, and how large a body it takes: all calls there are, in one table. What is not in it is not let through below `/v1`, and
 //! a test holds the table against the OpenAPI document; so no call can be added without saying who may use it.
 
 use axum::http::Method;
@@ -9,6 +9,9 @@ use crate::access::scope::Scope;
 use crate::http::kit::caller::no_right;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
+use crate::model::limits::GROUP_BYTES_MAX;
+use crate::model::limits::Limits;
+use crate::model::limits::SETTINGS_BYTES_MAX;
 use crate::model::name::GroupName;
 use crate::model::name::TopicName;
 
@@ -19,6 +22,8 @@ pub(crate) enum Need {
     Nothing,
     /// That the caller is known. The answer holds what they may see, or the handler asks about the names in query and body.
     Caller,
+    /// `produce` on any topic at all; the handler asks about the names in the body.
+    ProduceSomewhere,
     /// `produce` on the topic in the path.
     Produce,
     /// `consume` on it.
@@ -46,6 +51,29 @@ pub(crate) enum Stream {
     Group,
 }
 
+/// How large a body may be, by what is in it. Whoever may call may have as much read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// A setting or a question, or nothing.
+    Settings,
+    /// Names of topics, or offsets in their partitions.
+    Offsets,
+    /// Records.
+    Records,
+}
+
+impl Takes {
+    /// So many bytes at most; never more than any request.
+    pub(crate) fn bytes_max(self, limits: &Limits) -> usize {
+        let bound = match self {
+            Self::Settings => SETTINGS_BYTES_MAX,
+            Self::Offsets => GROUP_BYTES_MAX,
+            Self::Records => limits.request_bytes,
+        };
+        bound.min(limits.request_bytes)
+    }
+}
+
 /// A call.
 #[derive(Debug)]
 pub(crate) struct Call {
@@ -55,14 +83,24 @@ pub(crate) struct Call {
     pub(crate) need: Need,
     /// Whether a ticket is taken, and of which kind.
     pub(crate) stream: Option<Stream>,
+    /// What its body may be.
+    pub(crate) takes: Takes,
 }
 
 const fn call(method: Method, path: &'static str, need: Need) -> Call {
-    Call { method, path, need, stream: None }
+    Call { method, path, need, stream: None, takes: Takes::Settings }
+}
+
+const fn write(path: &'static str, need: Need) -> Call {
+    Call { method: Method::POST, path, need, stream: None, takes: Takes::Records }
+}
+
+const fn offsets(method: Method, path: &'static str, need: Need) -> Call {
+    Call { method, path, need, stream: None, takes: Takes::Offsets }
 }
 
 const fn stream(path: &'static str, need: Need, stream: Stream) -> Call {
-    Call { method: Method::GET, path, need, stream: Some(stream) }
+    Call { method: Method::GET, path, need, stream: Some(stream), takes: Takes::Settings }
 }
 
 /// Every call. HEAD is as GET.
@@ -85,9 +123,9 @@ pub(crate) const CALLS: &[Call] = &[
     call(Method::GET, "/v1/topics/{topic}/partitions/{partition}", Need::See),
     call(Method::GET, "/v1/topics/{topic}/partitions/{partition}/offsets", Need::See),
     call(Method::DELETE, "/v1/topics/{topic}/partitions/{partition}/records", Need::Administer),
-    call(Method::POST, "/v1/topics/{topic}/values", Need::Produce),
-    call(Method::POST, "/v1/topics/{topic}/records", Need::Produce),
-    call(Method::POST, "/v1/records", Need::Caller),
+    write("/v1/topics/{topic}/values", Need::Produce),
+    write("/v1/topics/{topic}/records", Need::Produce),
+    write("/v1/records", Need::ProduceSomewhere),
     stream("/v1/records", Need::Caller, Stream::Topics),
     stream("/v1/topics/{topic}/records", Need::Consume, Stream::Topics),
     stream("/v1/topics/{topic}/partitions/{partition}/records", Need::Consume, Stream::Topics),
@@ -97,12 +135,12 @@ pub(crate) const CALLS: &[Call] = &[
     call(Method::GET, "/v1/groups/{group}", Need::UseGroup),
     call(Method::DELETE, "/v1/groups/{group}", Need::AdministerGroup),
     call(Method::GET, "/v1/groups/{group}/offsets", Need::UseGroup),
-    call(Method::PUT, "/v1/groups/{group}/offsets", Need::AdministerGroup),
+    offsets(Method::PUT, "/v1/groups/{group}/offsets", Need::AdministerGroup),
     stream("/v1/groups/{group}/records", Need::UseGroup, Stream::Group),
-    call(Method::POST, "/v1/groups/{group}/members", Need::UseGroup),
+    offsets(Method::POST, "/v1/groups/{group}/members", Need::UseGroup),
     call(Method::DELETE, "/v1/groups/{group}/members/{member}", Need::UseGroup),
-    call(Method::POST, "/v1/groups/{group}/members/{member}/poll", Need::UseGroup),
-    call(Method::POST, "/v1/groups/{group}/members/{member}/offsets", Need::UseGroup),
+    offsets(Method::POST, "/v1/groups/{group}/members/{member}/poll", Need::UseGroup),
+    offsets(Method::POST, "/v1/groups/{group}/members/{member}/offsets", Need::UseGroup),
     call(Method::POST, "/v1/groups/{group}/members/{member}/heartbeat", Need::UseGroup),
     stream("/v1/groups/{group}/members/{member}/records", Need::UseGroup, Stream::Group),
 ];
@@ -150,6 +188,10 @@ impl Call {
         let rights = &caller.rights;
         match self.need {
             Need::Nothing | Need::Caller => Ok(()),
+            Need::ProduceSomewhere if rights.may_produce_somewhere() => Ok(()),
+            Need::ProduceSomewhere => {
+                Err(Problem::new(Code::Forbidden, "These credentials do not permit to write to any topic."))
+            }
             Need::Produce => self.topic(path, "write to", |topic| rights.may_produce(topic)),
             Need::Consume => self.topic(path, "read", |topic| rights.may_consume(topic)),
             Need::See => self.topic(path, "see", |topic| rights.may_see(topic)),
@@ -244,6 +286,8 @@ mod tests {
         assert!(admit(Method::DELETE, "/v1/groups/g", "admin:*:g"));
         assert!(!admit(Method::DELETE, "/v1/groups/g", "consume:*:g"));
         assert!(!admit(Method::POST, "/v1/keys", "admin:a*") && admit(Method::POST, "/v1/keys", "admin:*"));
+        assert!(admit(Method::POST, "/v1/records", "admin:a") && !admit(Method::POST, "/v1/records", "admin::g"));
+        assert!(!admit(Method::POST, "/v1/records", "consume:*"));
         assert!(!admit(Method::GET, "/metrics", "consume:*") && admit(Method::GET, "/metrics", "metrics"));
     }
 

@@ -101,15 +101,18 @@ impl ResolvesServerCert for Served {
     }
 }
 
-/// What tells a file that was replaced or written to from the one before: time and size, and which file it is.
+/// What tells a file that was replaced or changed from the one before: which file it is, its size, and when it was written
+/// to or given other permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp([Option<(u64, u64, i64, i64)>; 2]);
+struct Stamp([Option<[i128; 6]>; 2]);
 
 impl Stamp {
     fn of(files: &Files) -> Self {
         let look = |path: &Path| {
             let found: Metadata = fs::metadata(path).ok()?;
-            Some((found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+            let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()].map(i128::from);
+            let [written, written_ns, changed, changed_ns] = times;
+            Some([found.ino().into(), found.size().into(), written, written_ns, changed, changed_ns])
         };
         Self([look(&files.certificate), look(&files.key)])
     }
@@ -137,28 +140,38 @@ impl Tls {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 
-    /// Serves what the files hold from now on, whenever they change. What cannot be used is logged once and passed
-    /// over: connections go on being shown what was good.
+    /// Serves what the files hold from now on, whenever they change. What cannot be used is passed over, logged once and
+    /// tried again until it can be: connections go on being shown what was good.
     pub(crate) fn keep_up(self, tasks: &Tasks) {
         let stopping = tasks.stopping().clone();
         tasks.spawn("tls certificate", async move {
-            let Self { files, served, config, mut read_as } = self;
+            let Self { files, served, config, read_as } = self;
+            // Nothing, as long as the last attempt failed: what was in the way need not be seen in the files.
+            let mut read_as = Some(read_as);
+            let mut told = None;
             let looking = async {
                 loop {
                     sleep(LOOK_EVERY).await;
                     let (files, provider) = (files.clone(), Arc::clone(config.crypto_provider()));
                     let look = move || {
                         let stamp = Stamp::of(&files);
-                        (stamp != read_as).then(|| (stamp, read(&files, &provider)))
+                        (Some(stamp) != read_as).then(|| (stamp, read(&files, &provider)))
                     };
                     let Some((stamp, outcome)) = tasks::blocking(look).await else { continue };
-                    read_as = stamp;
+                    read_as = outcome.is_ok().then_some(stamp);
                     match outcome {
                         Ok(fresh) => {
+                            told = None;
                             *served.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
                             tracing::info!("the TLS certificate was read anew");
                         }
-                        Err(error) => tracing::error!("the TLS certificate stays the one before: {error}"),
+                        Err(error) => {
+                            let why = Some((stamp, error.to_string()));
+                            if told != why {
+                                tracing::error!("the TLS certificate stays the one before: {error}");
+                                told = why;
+                            }
+                        }
                     }
                 }
             };

@@ -4,6 +4,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+/// The body of a call that sets or asks for one thing, in bytes: the largest is a key with 64 permissions of two names each,
+/// some 36 KiB.
+pub const SETTINGS_BYTES_MAX: usize = 64 << 10;
+
+/// The body of a call of a group's member, or about its offsets, in bytes: 10,000 offsets in topics with the longest names
+/// are 3.2 MB, a subscription to 1,000 such topics and a cursor a tenth of that.
+pub const GROUP_BYTES_MAX: usize = 4 << 20;
+
 /// The bounds of requests (api.md §0). Beyond: 413 for sizes and counts of records, 400 for the parts of a record, 414
 /// and 431 for the request line and headers, 503 for what is bounded for all together; `max_records`, `max_bytes` and `wait_ms` are lowered instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,5 +80,11 @@ impl Limits {
     /// [`Limits::wait_ms`] as a duration.
     pub fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
+    }
+
+    /// What the bodies of one caller's requests under way may take together, in bytes: a quarter of what all may, so that
+    /// nobody stops the others alone; but as much as two bodies, since one that is packed takes more than itself.
+    pub fn caller_bodies_bytes(&self) -> usize {
+        (self.bodies_bytes / 4).max(self.request_bytes.saturating_mul(2))
     }
 }

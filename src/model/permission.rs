@@ -298,6 +298,11 @@ impl Rights {
         self.on_topic(Verb::Produce, topic)
     }
 
+    /// Whether there may be a topic that records may be written to.
+    pub fn may_produce_somewhere(&self) -> bool {
+        self.any(Verb::Produce, |permission| permission.topic.is_some())
+    }
+
     /// Whether records of that topic may be read.
     pub fn may_consume(&self, topic: &TopicName) -> bool {
         self.on_topic(Verb::Consume, topic)

@@ -18,11 +18,13 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use rustix::fs::OFlags;
+use rustix::process::geteuid;
 
 use crate::model::batch::RecordBatch;
 use crate::model::topic::PartitionId;
@@ -56,6 +58,29 @@ pub(super) struct Found {
     pub(super) bytes: u64,
     /// When it was last written.
     pub(super) modified: SystemTime,
+}
+
+/// The directory is not one that only we write to.
+#[derive(Debug, thiserror::Error)]
+pub enum Foreign {
+    /// It leads elsewhere.
+    #[error("{} is a symbolic link, through which others' files could be changed: remove it, it is made anew", .0.display())]
+    Link(PathBuf),
+    /// It is another's.
+    #[error("{} belongs to another user, who could change what is read from it: remove it, it is made anew", .0.display())]
+    Owner(PathBuf),
+}
+
+/// Refuses a directory of segments that is a link or another user's. One that is not there yet is fine.
+///
+/// # Errors
+/// [`Foreign`].
+pub fn refuse_foreign(dir: &Path) -> Result<(), Foreign> {
+    match fs::symlink_metadata(dir) {
+        Ok(found) if found.is_symlink() => Err(Foreign::Link(dir.to_owned())),
+        Ok(found) if found.uid() != geteuid().as_raw() => Err(Foreign::Owner(dir.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 impl Files {

@@ -32,6 +32,8 @@ use std::time::Instant;
 use crate::model::batch::RecordBatch;
 use crate::model::topic::PartitionId;
 use crate::segments::file::Files;
+pub use crate::segments::file::Foreign;
+pub use crate::segments::file::refuse_foreign;
 use crate::segments::format::SegmentId;
 use crate::segments::format::frame_bytes;
 use crate::segments::index::Bounds;

@@ -15,6 +15,12 @@ pub enum OpenError {
     /// The directory cannot be used.
     #[error("cannot use the data directory {0}: {1}")]
     Directory(PathBuf, std::io::Error),
+    /// Whoever has a name on this machine could put other files in place of ours.
+    #[error(
+        "the data directory {0} can be written by everybody on this machine: `chmod o-w` it, or name a directory below it \
+         in --data-dir, which is then made for this user alone"
+    )]
+    Open(PathBuf),
     /// The SQLite library would not be safe.
     #[error("SQLite {0} can lose committed records; this binary needs at least 3.51.3")]
     Library(String),

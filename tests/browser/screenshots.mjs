@@ -10,7 +10,7 @@ import { browser, eventually, gateway } from "./harness.mjs"
 
 const FOLDER = fileURLToPath(new URL("../../docs/screenshots", import.meta.url))
 /** How long things go on before the pictures, so that the plots have something to show. */
-const LIVE_MS = 100_000
+const LIVE_MS = 70_000
 const SIZES = [[1600, 1000], [360, 780]]
 
 const press = name => page => page.getByRole("button", { name, exact: true }).click()
@@ -18,6 +18,8 @@ const wait = ms => new Promise(next => setTimeout(next, ms))
 
 /** Views: a name, where it is, what is there when it is, and what is done then. */
 const VIEWS = [
+  ["group", "#/groups/billing", ".lease-meter"],
+  ["move", "#/groups/billing", ".lease-meter", showMove],
   ["topics", "#/topics", "tbody .name"],
   ["records", "#/topics/clicks", ".state[data-state=live]", writeOne],
   ["record", "#/topics/orders?from=-20", ".virtual-body .virtual-row", openOne],
@@ -25,8 +27,6 @@ const VIEWS = [
   ["settings", "#/topics/orders/settings", ".columns"],
   ["bytes", "#/topics/thumbnails/0/0", ".value.dump"],
   ["groups", "#/groups", "tbody .name"],
-  ["group", "#/groups/billing", ".lease-meter"],
-  ["move", "#/groups/billing", ".lease-meter", showMove],
   ["node", "#/node", ".plot .line"],
 ]
 
@@ -82,7 +82,7 @@ try {
       await eventually("all of it", async () => (await page.getByText("Loading …").count()) === 0)
       if (act) await act(page)
       // The lines of rates take a while to become some.
-      await wait({ topics: 15_000, records: 12_000 }[name] ?? 400)
+      await wait({ topics: 12_000, records: 8_000 }[name] ?? 400)
       await shoot(name)
       await page.keyboard.press("Escape")
     }

@@ -1,7 +1,12 @@
 //! `tidegate topics`, and what all commands share: completions, help, exit statuses.
 
+use std::net::SocketAddr;
+
 use serde_json::Value;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use crate::harness::Backend;
 use crate::harness::gateway::Gateway;
@@ -19,6 +24,8 @@ on_sqlite!(
     "no gateway is asked":
     completions_name_every_command,
     a_wrong_command_line_is_status_2,
+    what_a_server_says_does_not_steer_the_terminal,
+    an_answer_without_end_is_given_up,
 );
 
 fn cells(table: &str) -> Vec<Vec<&str>> {
@@ -65,6 +72,49 @@ async fn a_topic_is_changed_trimmed_and_deleted(backend: Backend) {
     assert_eq!(run(at, "consume orders --format values").await.printed(), "3\n4\n");
     assert_eq!(run(at, "topics delete orders").await.printed(), "");
     gateway.get("/v1/topics/orders").send().await.problem(404, "unknown_topic");
+}
+
+/// Answers every connection with the same: a head, a body, and so many more times that body.
+async fn hostile(status: &str, body: String, more: usize) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            assert_ne!(stream.read(&mut [0; 4_096]).await.expect("a request"), 0);
+            stream.write_all(head.as_bytes()).await.expect("somebody reads");
+            for _ in 0..=more {
+                if stream.write_all(body.as_bytes()).await.is_err() {
+                    break; // it has enough
+                }
+            }
+        }
+    });
+    address
+}
+
+async fn what_a_server_says_does_not_steer_the_terminal(_: Backend) {
+    let escape = "\u{1b}]0;mine\u{7}\u{9b}2J";
+    let topic =
+        json!({ "topic": escape, "partition_count": 1, "retention_ms": 1, "retention_bytes": -1, "created_at": 1 });
+    let group = json!({ "group": escape, "state": escape, "strategy": escape, "members": 1 });
+    for (line, body) in [("topics list", json!({ "topics": [topic] })), ("groups list", json!({ "groups": [group] }))] {
+        let listed = run(hostile("200 OK", body.to_string(), 0).await, line).await;
+        assert!(listed.printed().contains("\\u001b]0;mine\\u0007\\u009b2J"), "{listed:?}");
+        assert!(!listed.stdout.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{listed:?}");
+    }
+    let refusal = json!({ "code": escape, "detail": escape, "retry": "never" }).to_string();
+    for line in ["topics list", "groups list", "consume orders", "topics delete orders"] {
+        let refused = run(hostile("403 Forbidden", refusal.clone(), 0).await, line).await;
+        let told = refused.refused(3);
+        assert!(told.contains("\\u001b]0;mine") && !told.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{told:?}");
+    }
+}
+
+async fn an_answer_without_end_is_given_up(_: Backend) {
+    let endless = hostile("200 OK", " ".repeat(1 << 20), usize::MAX - 1).await;
+    let told = run(endless, "topics list").await;
+    assert!(told.refused(1).contains("larger than 67108864 bytes"), "{told:?}");
 }
 
 async fn a_refused_change_is_status_3_and_changes_nothing(backend: Backend) {

@@ -170,7 +170,8 @@ async fn a_thousand_bombs_at_once_stay_within_the_memory(backend: Backend) {
     for answer in answers.await {
         match answer.status {
             413 => answer.refused_write(413, "request_too_large"),
-            _ => answer.refused_write(503, "overloaded"),
+            503 => answer.refused_write(503, "overloaded"),
+            _ => answer.refused_write(429, "rate_limited"), // all of them are one caller
         };
     }
     // 64 MiB of bodies, up to twice as much where they grow, and a thousand connections with their decoders.

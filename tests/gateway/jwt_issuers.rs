@@ -28,6 +28,7 @@ use crate::signers::Signer;
 on_sqlite!(
     "a token is checked before any database is asked":
     a_key_set_in_a_file_is_followed,
+    an_issuer_withdraws_its_last_key,
     a_key_set_is_fetched_over_tls_from_whom_the_system_trusts,
 );
 
@@ -54,6 +55,18 @@ async fn a_key_set_in_a_file_is_followed(backend: Backend) {
     .await;
     assert_eq!(status_of(&gateway, &old, "old").await, 401);
     assert_eq!(status_of(&gateway, &new, "new").await, 200);
+}
+
+async fn an_issuer_withdraws_its_last_key(backend: Backend) {
+    let signer = Signer::new_ec();
+    let keys = KeySet::of([("a", &signer)]);
+    let gateway = keys.gateway(backend, &[]).await;
+    assert_eq!(status_of(&gateway, &signer, "a").await, 200);
+    keys.put([]);
+    eventually("the last key is gone", async || (status_of(&gateway, &signer, "a").await == 401).then_some(())).await;
+    assert!(gateway.stderr().contains("no token is good any more"), "{}", gateway.stderr());
+    keys.put([("a", &signer)]);
+    eventually("it is back", async || (status_of(&gateway, &signer, "a").await == 200).then_some(())).await;
 }
 
 /// Publishes a key set over TLS on `localhost`; returns its port, its certificate as PEM, and how often it was asked.

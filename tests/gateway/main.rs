@@ -10,6 +10,7 @@ mod signers;
 
 mod api_keys;
 mod bad_inputs;
+mod body_memory;
 mod browsers;
 mod caching;
 mod callers;

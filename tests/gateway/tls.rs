@@ -29,6 +29,7 @@ on_sqlite!("TLS stands before everything that has to do with the database":
     a_handshake_that_does_not_come_is_cut,
     a_late_head_is_told_over_tls_too,
     a_renewed_certificate_is_served_without_a_restart,
+    a_key_that_is_closed_to_others_at_last_is_read,
     a_broken_certificate_is_passed_over,
     files_that_cannot_be_used_keep_it_from_starting,
     a_container_asks_for_its_health_with_and_without_tls,
@@ -169,6 +170,24 @@ async fn a_renewed_certificate_is_served_without_a_restart(_: Backend) {
     Topic::named(&fresh, "orders").count(0, 0..1).await;
     assert_eq!(stream.record().await.offset, 0, "a connection that was there goes on");
     assert!(before.another().get("/v1").try_send().await.is_err(), "the old certificate is shown no more");
+}
+
+async fn a_key_that_is_closed_to_others_at_last_is_read(_: Backend) {
+    let certificate = Certificate::new();
+    let gateway = gateway_with(&certificate, &[]).await;
+    let (other, mode) = (Certificate::new(), |mode| {
+        fs::set_permissions(certificate.key_file(), fs::Permissions::from_mode(mode)).expect("the file is ours");
+    });
+    mode(0o644);
+    fs::copy(other.certificate_file(), certificate.certificate_file()).expect("the file is ours");
+    fs::write(certificate.key_file(), fs::read(other.key_file()).expect("it is there")).expect("the file is ours");
+    eventually("it is refused", async || gateway.stderr().contains("chmod 600").then_some(())).await;
+    mode(0o600);
+    eventually("the new certificate is served", async || {
+        other.client(gateway.address()).await.get("/v1").try_send().await.ok()
+    })
+    .await
+    .is(200);
 }
 
 async fn a_broken_certificate_is_passed_over(_: Backend) {

@@ -57,7 +57,7 @@ struct Jwk {
 /// Reads a set. Keys of another kind or use are passed over (RFC 7517 §5), and so are secrets: a set is published.
 ///
 /// # Errors
-/// [`BadJwks`], also if no key is left.
+/// [`BadJwks`]; [`BadJwks::NoneUsable`] if it is a set, and no key of it is left.
 pub(super) fn read_jwks(json: &[u8]) -> Result<KeySet, BadJwks> {
     if json.len() > JWKS_BYTES_MAX {
         return Err(BadJwks::TooLong);

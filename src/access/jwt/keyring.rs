@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio::time::sleep_until;
 use tokio::time::timeout;
 
+use crate::access::jwt::jwks::BadJwks;
 use crate::access::jwt::jwks::read_jwks;
 use crate::access::jwt::key::KeySet;
 use crate::access::jwt::source::Pace;
@@ -158,7 +159,14 @@ impl Keeper {
             self.ring.0.known.send_modify(|_| {});
             return Ok(fresh);
         }
-        let keys = read_jwks(&json)?;
+        let keys = match read_jwks(&json) {
+            // A set all the same: so an issuer withdraws its last key.
+            Err(why @ BadJwks::NoneUsable) => {
+                tracing::error!("no token is good any more, by what is read from {}: {why}", self.source);
+                KeySet::default()
+            }
+            other => other?,
+        };
         tracing::info!("keys that tokens are checked with, read from {}: {}", self.source, keys.len());
         self.ring.0.known.send_replace(Arc::new(keys));
         self.read = Some(json);

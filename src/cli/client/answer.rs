@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use http_body_util::LengthLimitError;
 use http_body_util::Limited;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -19,6 +20,9 @@ use crate::cli::problem::Problem;
 
 /// The longest line that is put together, in bytes: far above what one record takes, whatever the gateway's limits.
 const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// The longest answer that is read whole, in bytes: four times what the gateway's largest page takes by default.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// What is read of a refusal, in bytes.
 const PROBLEM_BYTES_MAX: usize = 1 << 20;
@@ -123,9 +127,15 @@ impl Answer {
     /// All that is left of the body.
     ///
     /// # Errors
-    /// [`CallError::Unreachable`] if the answer broke off.
+    /// [`CallError::Unreachable`] if the answer broke off, [`CallError::Foreign`] if it does not end.
     pub async fn all(self) -> Result<Bytes, CallError> {
-        let body = self.body.collect().await.map_err(|error| self.dialer.unreachable(&error))?;
-        Ok(body.to_bytes())
+        match Limited::new(self.body, ANSWER_BYTES_MAX).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let why = format!("the answer is larger than {ANSWER_BYTES_MAX} bytes");
+                Err(self.dialer.foreign(&why))
+            }
+            Err(error) => Err(self.dialer.unreachable(&error)),
+        }
     }
 }

@@ -1,11 +1,9 @@
 //! Reading a request's body: bounded in size, bounded in silence, and strict about what JSON it takes.
 
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::FromRef;
 use axum::extract::FromRequest;
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -25,7 +23,6 @@ use crate::http::kit::media::ContentType;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
-use crate::model::limits::Limits;
 
 /// How long an ordinary body may be silent before the request is given up.
 pub const BODY_IDLE_MAX: Duration = Duration::from_secs(30);
@@ -109,14 +106,15 @@ fn patience_with(bytes: u64, elapsed: Duration) -> Duration {
     (BODY_IDLE_MAX + earned).saturating_sub(elapsed).min(BODY_IDLE_MAX)
 }
 
-/// Reads a whole body of at most `bytes_max` bytes. One whose announced length is more is refused without being read, so
+/// Reads a whole body, no larger than its call takes. One whose announced length is more is refused without being read, so
 /// a client that asked `Expect: 100-continue` never sends it.
 ///
 /// # Errors
-/// `request_too_large`, `request_timeout`; `overloaded` if there is no memory for it; what [`unpack`] finds wrong with it.
+/// `request_too_large`, `request_timeout`; `rate_limited` or `overloaded` if there is no memory for it; what [`unpack`] finds wrong with it.
 ///
 /// [`unpack`]: crate::http::kit::coding::decoded::unpack
-pub async fn read_all(parts: &Parts, body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
+pub async fn read_all(parts: &Parts, body: Body) -> Result<Bytes, Problem> {
+    let Context { body_bytes_max: bytes_max, room, .. } = Context::of(parts);
     let announced = body.size_hint();
     if announced.lower() > bytes_max as u64 {
         return Err(too_large(bytes_max));
@@ -127,7 +125,7 @@ pub async fn read_all(parts: &Parts, body: Body, bytes_max: usize) -> Result<Byt
         return Ok(first); // the usual case: all of it came in one piece, and is not copied
     }
     // It grows with what comes, not with what was announced: an announcement costs the sender nothing.
-    let mut held = Context::of(parts).memory.hold();
+    let mut held = room.hold();
     let mut all = BytesMut::from(first);
     loop {
         if all.len() > bytes_max {
@@ -152,14 +150,13 @@ pub struct Json<T>(pub T);
 
 impl<S, T> FromRequest<S> for Json<T>
 where
-    Arc<Limits>: FromRef<S>,
     S: Send + Sync,
     T: DeserializeOwned,
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        parse_json(&json_body(request, state).await?).map(Json)
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        parse_json(&json_body(request).await?).map(Json)
     }
 }
 
@@ -169,25 +166,21 @@ pub struct OptionalJson<T>(pub T);
 
 impl<S, T> FromRequest<S> for OptionalJson<T>
 where
-    Arc<Limits>: FromRef<S>,
     S: Send + Sync,
     T: DeserializeOwned + Default,
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = json_body(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = json_body(request).await?;
         if body.is_empty() { Ok(Self(T::default())) } else { parse_json(&body).map(Self) }
     }
 }
 
-async fn json_body<S: Sync>(request: Request, state: &S) -> Result<Bytes, Problem>
-where
-    Arc<Limits>: FromRef<S>,
-{
+async fn json_body(request: Request) -> Result<Bytes, Problem> {
     let (parts, body) = request.into_parts();
     ContentType::of(&parts.headers)?.require_json()?;
-    read_all(&parts, body, Arc::<Limits>::from_ref(state).request_bytes).await
+    read_all(&parts, body).await
 }
 
 /// Reads JSON strictly.
@@ -300,12 +293,14 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_bounded() {
-        let parts = Request::new(Body::empty()).into_parts().0;
-        let read = async |size: usize| read_all(&parts, Body::from(vec![b'x'; size]), 10).await;
+        let mut parts = Request::new(Body::empty()).into_parts().0;
+        let context = Context { body_bytes_max: 10, ..Context::of(&parts) };
+        parts.extensions.insert(context);
+        let read = async |size: usize| read_all(&parts, Body::from(vec![b'x'; size])).await;
         assert_eq!(read(10).await.expect("fits").len(), 10);
         assert_eq!(read(11).await.expect_err("too large").code(), Code::RequestTooLarge);
         let pieces = futures_util::stream::iter(["abcdef", "ghijkl"].map(Ok::<_, std::convert::Infallible>));
-        let refused = read_all(&parts, Body::from_stream(pieces), 10).await;
+        let refused = read_all(&parts, Body::from_stream(pieces)).await;
         assert_eq!(refused.expect_err("too large").code(), Code::RequestTooLarge);
     }
 

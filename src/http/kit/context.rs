@@ -9,8 +9,11 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
 
+use crate::access::caller::Identity;
 use crate::http::kit::memory::Memory;
+use crate::http::kit::memory::Room;
 use crate::http::kit::payers::Payers;
+use crate::model::limits::Limits;
 
 /// The name of a request, given by the client or made by us: 1 to 128 visible ASCII characters. It stands in the
 /// `x-request-id` of the answer, in problems and in the log.
@@ -72,8 +75,10 @@ pub struct Context {
     pub link: Link,
     /// Who pays for what it does.
     pub payers: Payers,
-    /// Where its body finds room.
-    pub memory: Memory,
+    /// How large its body may be, in bytes.
+    pub body_bytes_max: usize,
+    /// Where the body finds room.
+    pub room: Room,
 }
 
 impl Context {
@@ -84,7 +89,8 @@ impl Context {
             head_only: false,
             link: Link::LOOPBACK,
             payers: Payers::default(),
-            memory: Memory::new(usize::MAX),
+            body_bytes_max: Limits::default().request_bytes,
+            room: Memory::new(usize::MAX, usize::MAX).of(Identity::Anonymous, Link::LOOPBACK.remote),
         })
     }
 }

@@ -180,7 +180,7 @@ codes! {
         "This Idempotency-Key has been used with another body, query or content type. A key belongs to one request and \
          its repetitions.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, Later, "Too many requests",
-        "The caller sends more than it may. Wait for `Retry-After`.";
+        "The caller sends more than it may, or has more bodies of requests under way at once. Wait for `Retry-After`.";
     HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, Never, "The headers are too large",
         "The request has too many headers, one that is too large, or too many bytes of them. `limit` is the bound.";
 

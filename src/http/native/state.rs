@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::FromRef;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
@@ -68,11 +67,5 @@ impl Api {
             () = self.draining.cancelled() => {}
             () = hold.ended() => {}
         }
-    }
-}
-
-impl FromRef<Api> for Arc<Limits> {
-    fn from_ref(api: &Api) -> Self {
-        Arc::clone(&api.limits)
     }
 }

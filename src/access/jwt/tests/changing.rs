@@ -171,7 +171,6 @@ async fn known_keys_go_on_working_whatever_the_issuer_does() {
         Manner::json(&good, "Content-Encoding: gzip\r\n"),
         Manner::json("", ""),
         Manner::json("<html>", ""),
-        Manner::json("{\"keys\":[]}", ""),
         Manner::Answer(format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n{good}", "x".repeat(1 << 20))),
         Manner::Answer("SSH-2.0-OpenSSH_9.9\r\n".to_owned()),
     ];
@@ -193,6 +192,21 @@ async fn known_keys_go_on_working_whatever_the_issuer_does() {
         node.stop().await;
     }
     assert_eq!(elsewhere.asked(), 0, "no redirect is followed");
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_is_good_no_more() {
+    let known = Signer::new_ec();
+    for without in [r#"{"keys":[]}"#, r#"{"keys":[{"kty":"oct","k":"AAEC"}]}"#] {
+        let issuer = Issuer::new(Manner::keys([("a", &known)])).await;
+        let node = Node::of(&issuer, OFTEN);
+        until("the key", async || node.knows(&known, "a")).await;
+        issuer.set(Manner::json(without, ""));
+        until("it is withdrawn", async || !node.knows(&known, "a")).await;
+        issuer.set(Manner::keys([("a", &known)]));
+        until("it is back", async || node.knows(&known, "a")).await;
+        node.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::http::kit::coding::decoder::Decoder;
 use crate::http::kit::coding::decoder::PIECE_BYTES;
 use crate::http::kit::coding::negotiation::Coding;
 use crate::http::kit::memory::Held;
-use crate::http::kit::memory::Memory;
+use crate::http::kit::memory::Room;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::invalid;
@@ -34,14 +34,14 @@ const RATIO_MAX: u64 = 100;
 ///
 /// # Errors
 /// `unsupported_media_type` for a coding that is not known.
-pub fn unpack(mut request: Request<Body>, bytes_max: usize, memory: &Memory) -> Result<Request<Body>, Problem> {
+pub fn unpack(mut request: Request<Body>, bytes_max: usize, room: &Room) -> Result<Request<Body>, Problem> {
     if request.body().is_end_stream() {
         return Ok(request);
     }
     let Some(coding) = Coding::of_request(request.headers())? else { return Ok(request) };
     request.headers_mut().remove(header::CONTENT_ENCODING);
     request.headers_mut().remove(header::CONTENT_LENGTH);
-    let held = memory.hold();
+    let held = room.hold();
     Ok(request.map(|body| {
         Body::new(Decoded {
             body,
@@ -166,7 +166,10 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::access::caller::Identity;
     use crate::http::kit::coding::encoder::Encoder;
+    use crate::http::kit::context::Link;
+    use crate::http::kit::memory::Memory;
 
     fn packed(coding: Coding, plain: &[u8]) -> Vec<u8> {
         let (mut encoder, mut packed) = (Encoder::new(coding), Vec::new());
@@ -186,7 +189,8 @@ mod tests {
             body.chunks(10_000).map(|piece| Ok::<_, axum::Error>(Bytes::copy_from_slice(piece))).collect();
         let body = Body::from_stream(futures_util::stream::iter(pieces));
         let request = Request::post("/").header(header::CONTENT_ENCODING, coding.name()).body(body).expect("a request");
-        let mut body = unpack(request, bytes_max, memory).expect("known").into_body();
+        let room = memory.of(Identity::Anonymous, Link::LOOPBACK.remote);
+        let mut body = unpack(request, bytes_max, &room).expect("known").into_body();
         let mut made = 0;
         loop {
             match body.frame().await {
@@ -201,7 +205,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bomb_is_refused_before_it_is_made() {
-        let memory = Memory::new(64 << 20);
+        let memory = Memory::new(64 << 20, 64 << 20);
         for coding in [Coding::Gzip, Coding::Zstd] {
             let bomb = packed(coding, &vec![b'x'; 64 << 20]);
             let (made, refused) = read(coding, bomb, 1 << 20, &memory).await;
@@ -213,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_may_be_longer_as_long_as_it_is_one() {
-        let memory = Memory::new(64 << 20);
+        let memory = Memory::new(64 << 20, 64 << 20);
         let lines: String = (0..200_000).map(|n| format!("{{\"value\":{}}}\n", n * 7_919 % 1_000_003)).collect();
         let body = packed(Coding::Gzip, lines.as_bytes());
         assert_eq!(read(Coding::Gzip, body, 1_000, &memory).await, (lines.len(), None));
@@ -224,7 +228,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_decoders_look_back_on_is_counted() {
-        let memory = Memory::new(256 << 10);
+        let memory = Memory::new(256 << 10, 1 << 30);
         let body = packed(Coding::Zstd, &vec![b'x'; 4 << 20]);
         assert_eq!(read(Coding::Zstd, body, 8 << 20, &memory).await.1, Some(Code::Overloaded));
         assert_eq!(memory.held(), 0, "all is given back");

@@ -103,7 +103,7 @@ async fn produce_value(
     let content_type = request::content_type(&parts.headers)?;
     let mut headers = request::record_headers(&parts.headers)?;
 
-    let body = read_all(&parts, body, api.limits.request_bytes).await?;
+    let body = read_all(&parts, body).await?;
     let raw = raw_value(content_type, &body, &api.limits)?;
     if let Some(kept) = raw.content_type {
         headers.push(Header { name: CONTENT_TYPE.into(), value: HeaderValue::Text(kept.into()) });
@@ -261,7 +261,7 @@ async fn write_whole(
     parts: &Parts,
     body: Body,
 ) -> Result<Response, Problem> {
-    let body = read_all(parts, body, api.limits.request_bytes).await?;
+    let body = read_all(parts, body).await?;
     let bounds = Bounds { limits: &api.limits, now: time::now() };
     let mut named = Topics::default();
     let names = topic.is_none().then_some(&mut named);

@@ -119,16 +119,21 @@ export function plot({ title, word, series, format, base = 1 }) {
   }
 }
 
+/** Longer than this nobody looked: no line is drawn across it. */
+const GAP_MS = 15_000
+
 /** Parts of a line between points without a value. A point alone becomes a short line, so that it is seen. */
 function runs(points, of) {
   const all = []
   let run = []
   for (const point of points) {
     const value = of(point)
-    if (value === null || value === undefined) {
-      if (run.length) all.push(run)
+    const isNone = value === null || value === undefined
+    if (run.length && (isNone || point.at - run.at(-1)[0] > GAP_MS)) {
+      all.push(run)
       run = []
-    } else run.push([point.at, value])
+    }
+    if (!isNone) run.push([point.at, value])
   }
   if (run.length) all.push(run)
   return all.map(run => (run.length === 1 ? [[run[0][0] - 1500, run[0][1]], run[0]] : run))

@@ -11,7 +11,7 @@ import { dialog, explained, field, notice } from "../ui.js"
 import { virtualList } from "../virtual_list.js"
 import { keyText, preview, recordView } from "./record.js"
 
-/** What has come and is not shown yet is shown at the latest when it is so much: a hidden tab draws no frames. */
+/** Records that have come and are not shown yet are shown at the latest when they are so many, whether it is time for a frame or not. */
 const UNDRAWN_MAX = 1000
 /** How often what has changed is said aloud, at most. */
 const SAY_EVERY_MS = 5000
@@ -70,7 +70,7 @@ export function tailView({ topic, given, partitions, signal }) {
     stream = new TailStream(spec, {
       items: take,
       state: now => setState(now),
-      gap: words => messages.append(h("p", { class: "notice warn" }, words)),
+      gap: words => replace(messages, h("p", { class: "notice warn" }, words)),
       refused(problem) {
         setState("refused")
         replace(messages, notice(problem, restart))
@@ -89,7 +89,7 @@ export function tailView({ topic, given, partitions, signal }) {
         held = true
         pauseNow()
       }
-      if (undrawn.length > UNDRAWN_MAX) draw()
+      if (undrawn.length > UNDRAWN_MAX || document.hidden) draw()
     } else if (!cutOff) {
       waiting.push(...items)
       for (const item of items) waitingChars += item.line.length
