@@ -110,7 +110,7 @@ pub(crate) const UNKNOWN: &[Row] = &[
         |stage| {
             let (key, revoked) = (stage.kept("key"), stage.kept("revoked"));
             let slip = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
-            let early = format!("{}x{}", &key[..20], &key[21..]);
+            let early = format!("{}{}{}", &key[..20], if &key[20..21] == "x" { 'y' } else { 'x' }, &key[21..]);
             [
                 revoked,
                 &slip,

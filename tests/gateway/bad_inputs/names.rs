@@ -508,7 +508,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         &[33],
-        "a mebibyte of quotes where a few words are asked for",
+        "a mebibyte of quotes where no records are",
         |_| vec![put("/v1/topics/made").json(quotes()), post("/v1/keys").json(quotes())],
         Refused(413, "request_too_large"),
     ),
