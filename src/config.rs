@@ -351,6 +351,10 @@ struct Storage {
     #[arg(long, env = "TIDEGATE_QUEUE_BYTES", value_name = "BYTES",
         default_value_t = log::Options::default().queue_bytes as u64, value_parser = value_parser!(u64).range(1 << 20..=1 << 31))]
     queue_bytes: u64,
+    /// Consumer groups that there may be
+    #[arg(long, env = "TIDEGATE_GROUPS_MAX", value_name = "N", default_value_t = store::GROUPS_MAX_DEFAULT,
+        value_parser = value_parser!(u64).range(1..=10_000_000))]
+    groups_max: u64,
     /// How large SQLite's write-ahead log may grow before producers wait for its checkpoint, in bytes
     #[arg(long, env = "TIDEGATE_WAL_BYTES", value_name = "BYTES", default_value_t = store::WAL_BYTES_MAX_DEFAULT,
         value_parser = value_parser!(u64).range(1 << 20..=1 << 40))]
@@ -562,6 +566,7 @@ impl TryFrom<Serve> for Config {
                 data_dir: storage.data_dir,
                 postgres: database_url(storage.database_url)?,
                 partitions_max: limits.partitions,
+                groups_max: storage.groups_max,
                 idempotency_ms: storage.idempotency_ms,
                 wal_bytes_max: storage.wal_bytes,
                 readers: storage.readers,

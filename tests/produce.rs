@@ -72,6 +72,7 @@ impl Node {
             data_dir: dir.path().to_owned(),
             postgres: None,
             partitions_max: limits.partitions,
+            groups_max: 0,
             idempotency_ms: 60_000,
             wal_bytes_max: 64 << 20,
             readers: 2,

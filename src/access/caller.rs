@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 use crate::access::jwt;
 use crate::access::scope::Scope;
@@ -68,7 +69,8 @@ pub struct Caller {
 impl Caller {
     /// Anybody, while nobody has to say who they are: they may do everything.
     pub fn anonymous() -> Self {
-        Self::everything(Identity::Anonymous, "anonymous")
+        static ANONYMOUS: LazyLock<Caller> = LazyLock::new(|| Caller::everything(Identity::Anonymous, "anonymous"));
+        ANONYMOUS.clone()
     }
 
     /// Whoever has the operator's key: they may do everything.
@@ -78,7 +80,9 @@ impl Caller {
 
     /// Somebody who may do nothing.
     pub fn nobody() -> Self {
-        Self { rights: Rights::default(), ..Self::everything(Identity::Anonymous, "nobody") }
+        static NOBODY: LazyLock<Caller> =
+            LazyLock::new(|| Caller { rights: Rights::default(), ..Caller::everything(Identity::Anonymous, "nobody") });
+        NOBODY.clone()
     }
 
     fn everything(identity: Identity, name: &str) -> Self {

@@ -64,8 +64,14 @@ pub enum Error {
     #[error("topic `{}` has {} partitions, and their number can only grow", .0.name, .0.config.partition_count)]
     PartitionsShrink(Box<Topic>),
     /// All topics together would have too many partitions.
-    #[error("all topics together may have {limit} partitions: delete topics, or raise --max-partitions")]
+    #[error("all topics together may have {limit} partitions: delete topics, or raise --partitions-max")]
     QuotaExceeded {
+        /// The bound.
+        limit: u64,
+    },
+    /// There are as many groups as there may be.
+    #[error("there are {limit} groups, and as many may be: delete some, or raise --groups-max")]
+    TooManyGroups {
         /// The bound.
         limit: u64,
     },
@@ -198,6 +204,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::StorageFull,
+            StoreError::TooManyGroups { limit } => Self::TooManyGroups { limit },
             StoreError::Unavailable(_) => Self::DatabaseUnavailable,
             StoreError::Indefinite(_) | StoreError::Unresolved(_) => Self::OutcomeUnknown,
             StoreError::Corrupt(what) => Self::Internal(what.to_string()),

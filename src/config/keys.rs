@@ -146,6 +146,7 @@ fn store_options(data_dir: PathBuf, postgres: Option<PostgresUrl>) -> store::Opt
         data_dir,
         postgres,
         partitions_max: 0,
+        groups_max: 0,
         idempotency_ms: 0,
         wal_bytes_max: store::WAL_BYTES_MAX_DEFAULT,
         readers: 1,

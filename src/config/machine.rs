@@ -63,6 +63,7 @@ impl Doctor {
                 data_dir: self.data_dir,
                 postgres,
                 partitions_max: Limits::default().partitions,
+                groups_max: store::GROUPS_MAX_DEFAULT,
                 idempotency_ms: 0,
                 wal_bytes_max: store::WAL_BYTES_MAX_DEFAULT,
                 readers: self.readers,

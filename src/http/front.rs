@@ -209,7 +209,7 @@ impl Front {
         let mut response = match self.admit(&request, link.local, &mut cross_origin) {
             Err(refusal) => refusal.into_response(),
             Ok(Some(preflight)) => preflight,
-            Ok(None) => match self.enter(&mut request, link, &mut asked.caller).await {
+            Ok(None) => match self.enter(&mut request, link, asked.route, &mut asked.caller).await {
                 Err(refusal) => refusal,
                 Ok(guest) => {
                     let answer = self.handle(request, guest, link, &asked);
@@ -266,6 +266,7 @@ impl Front {
         &self,
         request: &mut Request<B>,
         link: Link,
+        route: Route,
         known: &mut Option<Caller>,
     ) -> Result<Guest, Response> {
         without_trailing_slash(request.uri_mut());
@@ -274,7 +275,7 @@ impl Front {
         if counted {
             self.limiter.charge_address(&mut entry, request, link).map_err(IntoResponse::into_response)?;
         }
-        let (caller, takes) = self.let_in(request, link.remote, known).await?;
+        let (caller, takes) = self.let_in(request, link.remote, route, known).await?;
         if counted {
             self.limiter.charge_caller(&mut entry, request, &caller).map_err(IntoResponse::into_response)?;
         }
@@ -336,18 +337,19 @@ impl Front {
         &self,
         request: &mut Request<B>,
         remote: IpAddr,
+        route: Route,
         known: &mut Option<Caller>,
     ) -> Result<(Caller, Takes), Response> {
         let mut uri = std::mem::take(request.uri_mut());
         let (method, headers) = (request.method().clone(), request.headers());
-        let call = rights::find(&method, uri.path());
+        let call = rights::find(&method, route);
         let takes = call.map_or(Takes::Settings, |call| call.takes);
         let outcome = match call {
             Some(call) => self.gate.admit(call, headers, &mut uri, remote, known).await,
             // Which methods a path has is told to anybody, as are the pages.
             None if !is_api(uri.path()) || method == Method::OPTIONS => Ok(Caller::nobody()),
             None => match self.gate.admit_to_nothing(headers, &uri, remote).await {
-                Ok(()) => return Err(nothing_there(uri.path())),
+                Ok(()) => return Err(nothing_there(route)),
                 Err(refusal) => Err(refusal),
             },
         };
@@ -442,8 +444,8 @@ fn no_proxy() -> Problem {
 }
 
 /// The answer to a path, or a method, that no call has.
-fn nothing_there(path: &str) -> Response {
-    let methods = rights::methods(path);
+fn nothing_there(route: Route) -> Response {
+    let methods = rights::methods(route);
     if methods.is_empty() {
         return nothing_here().into_response();
     }

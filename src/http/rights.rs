@@ -14,6 +14,8 @@ use crate::model::limits::Limits;
 use crate::model::limits::SETTINGS_BYTES_MAX;
 use crate::model::name::GroupName;
 use crate::model::name::TopicName;
+use crate::telemetry::metrics::labels::Route;
+use crate::telemetry::metrics::tables::Label;
 
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,27 +148,16 @@ pub(crate) const CALLS: &[Call] = &[
 ];
 
 /// The call that a request is for; `None` if there is none.
-pub(crate) fn find(method: &Method, path: &str) -> Option<&'static Call> {
+pub(crate) fn find(method: &Method, route: Route) -> Option<&'static Call> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
-    CALLS.iter().find(|call| call.method == *method && fits(call.path, path))
+    CALLS.iter().find(|call| call.path == route.text() && call.method == *method)
 }
 
 /// The methods that a path has; none if it is no path of a call.
-pub(crate) fn methods(path: &str) -> String {
-    let calls = CALLS.iter().filter(|call| fits(call.path, path));
+pub(crate) fn methods(route: Route) -> String {
+    let calls = CALLS.iter().filter(|call| call.path == route.text());
     let names = calls.map(|call| if call.method == Method::GET { "GET, HEAD" } else { call.method.as_str() });
     names.collect::<Vec<_>>().join(", ")
-}
-
-/// As the router does it: segments are compared as they came, and those in braces are anything but nothing.
-fn fits(template: &str, path: &str) -> bool {
-    let mut segments = path.split('/');
-    let all = template.split('/').all(|wanted| match segments.next() {
-        Some(given) if wanted.starts_with('{') => !given.is_empty(),
-        Some(given) => given == wanted,
-        None => false,
-    });
-    all && segments.next().is_none()
 }
 
 impl Call {
@@ -260,15 +251,15 @@ mod tests {
 
     #[test]
     fn a_path_is_found_as_the_router_does() {
-        let found = |path| find(&Method::GET, path).map(|call| call.path);
+        let found = |path| find(&Method::GET, Route::of(path)).map(|call| call.path);
         assert_eq!(found("/v1/topics/a/records"), Some("/v1/topics/{topic}/records"));
         assert_eq!(found("/v1/topics/%2E%2e/records"), Some("/v1/topics/{topic}/records"));
         for none in ["/v1/topics//records", "/v1/topics/a/records/", "/v1/%74opics/a", "/V1/topics", "/v1/nothing", ""]
         {
             assert_eq!(found(none), None, "{none}");
         }
-        assert_eq!(methods("/v1/topics/a/records"), "POST, GET, HEAD");
-        assert_eq!(methods("/v1/nothing"), "");
+        assert_eq!(methods(Route::of("/v1/topics/a/records")), "POST, GET, HEAD");
+        assert_eq!(methods(Route::of("/v1/nothing")), "");
     }
 
     #[test]
@@ -276,7 +267,7 @@ mod tests {
         let rights = |text: &str| Rights::new(vec![text.parse().expect("good")]).expect("one");
         let admit = |method: Method, path: &str, text: &str| {
             let caller = Caller { rights: rights(text), ..Caller::nobody() };
-            find(&method, path).expect("a call").admit(&caller, path).is_ok()
+            find(&method, Route::of(path)).expect("a call").admit(&caller, path).is_ok()
         };
         assert!(admit(Method::GET, "/v1/topics/pub-a/records", "consume:pub-*"));
         assert!(admit(Method::HEAD, "/v1/topics/%70ub-a/records", "consume:pub-*"));
@@ -299,7 +290,8 @@ mod tests {
         let all = Caller::anonymous();
         let rights = all.rights.only_group(&group);
         let caller = Caller { rights, ticket: Some(Scope::Group(group)), ..all };
-        let admit = |method: Method, path: &str| find(&method, path).expect("a call").admit(&caller, path).is_ok();
+        let admit =
+            |method: Method, path: &str| find(&method, Route::of(path)).expect("a call").admit(&caller, path).is_ok();
         assert!(admit(Method::GET, "/v1/groups/g/records") && admit(Method::GET, "/v1/groups/g/members/m/records"));
         assert!(!admit(Method::GET, "/v1/groups/h/records") && !admit(Method::GET, "/v1/topics/a/records"));
         assert!(!admit(Method::POST, "/v1/groups/g/members/m/poll") && !admit(Method::GET, "/v1/whoami"));

@@ -8,6 +8,12 @@ pub enum StoreError {
     /// The disk is full. Nothing was written.
     #[error("the disk of the database is full")]
     Full,
+    /// There are as many groups as there may be. Nothing was written.
+    #[error("there are {limit} groups")]
+    TooManyGroups {
+        /// The bound.
+        limit: u64,
+    },
     /// The database does not answer now. Nothing was written.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),

@@ -26,6 +26,7 @@ use crate::model::finding::Finding;
 use crate::store::contract::Store;
 pub use open_error::OpenError;
 pub use options::BadPostgresUrl;
+pub use options::GROUPS_MAX_DEFAULT;
 pub use options::LANES_DEFAULT;
 pub use options::Options;
 pub use options::PostgresUrl;

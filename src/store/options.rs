@@ -9,6 +9,9 @@ use sqlx::postgres::PgConnectOptions;
 /// The default of [`Options::wal_bytes_max`]: 64 MiB.
 pub const WAL_BYTES_MAX_DEFAULT: u64 = 64 << 20;
 
+/// Consumer groups that there may be if nothing is said: each keeps a row or more until it is deleted.
+pub const GROUPS_MAX_DEFAULT: u64 = 100_000;
+
 /// The default of [`Options::lanes`].
 pub const LANES_DEFAULT: u32 = 4;
 
@@ -24,6 +27,8 @@ pub struct Options {
     pub postgres: Option<PostgresUrl>,
     /// Partitions of all topics together.
     pub partitions_max: u64,
+    /// Consumer groups.
+    pub groups_max: u64,
     /// How long an idempotency key is kept, in milliseconds.
     pub idempotency_ms: u64,
     /// How large SQLite's write-ahead log may grow before writers wait for its checkpoint, in bytes.

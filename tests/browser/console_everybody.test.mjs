@@ -139,6 +139,33 @@ test("everything can be done with a keyboard", async t => {
   await page.getByRole("heading", { name: "Write your first record" }).waitFor()
 })
 
+test("words are explained where they stand", async t => {
+  const tidegate = await filled(t)
+  const page = await (await browser(t)).page({ viewport: { width: 1600, height: 1000 } })
+  const words = {
+    "/#/topics/clicks?from=earliest": ["partition", "offset", "key", "tail", "retention"],
+    "/#/topics/clicks/partitions": ["partition", "offset", "end"],
+    "/#/groups": ["group", "state of a group", "member", "lag", "oldest waits", "strategy"],
+    "/#/groups/billing": ["member", "lease", "epoch", "committed", "end", "done", "lag", "oldest waits"],
+  }
+  for (const [place, all] of Object.entries(words)) {
+    await page.goto(tidegate.url + place)
+    for (const word of all) {
+      await page.getByRole("button", { name: `What is: ${word}?` }).last().click()
+      const text = await page.locator(".tip-text:popover-open").textContent()
+      assert.ok(text.length > 40, `${word}: ${text}`)
+      await page.keyboard.press("Escape")
+    }
+  }
+  // A tip in the head of the list is a button of its own: Enter on it opens no record.
+  await page.goto(tidegate.url + "/#/topics/clicks?from=earliest")
+  await page.locator(".virtual-body .virtual-row").first().waitFor()
+  await page.locator(".virtual").focus()
+  await page.locator(".virtual").getByRole("button", { name: "What is: offset?" }).press("Enter")
+  await page.locator(".tip-text:popover-open").waitFor()
+  assert.equal(await page.getByRole("dialog").count(), 0)
+})
+
 test("what has the focus keeps it while figures come in", async t => {
   const tidegate = await filled(t)
   const page = await (await browser(t)).page({ viewport: { width: 1600, height: 1000 } })

@@ -50,6 +50,25 @@ test("a group shows its members, their leases running down, and how far behind i
   assert.deepEqual(complaints(page), [])
 })
 
+test("a member whose lease has run out is shown as gone, and not counted", async t => {
+  const { tidegate, page } = await open(t)
+  await tidegate.call("POST", `${GROUP}/members/bob/poll`, { topics: ["orders"], lease_ms: 1000 })
+  await page.goto(tidegate.url + "/#/groups/billing")
+  const row = page.getByRole("row", { name: /^bob .*gone/ }).first()
+  await row.waitFor()
+  assert.match(await row.getAttribute("class"), /gone/)
+  await page.getByText("Nobody is reading").waitFor()
+  const tile = page.locator(".tile").filter({ has: page.getByText("Members", { exact: true }) })
+  const shown = async () => [await tile.locator(".tile-value").textContent(), await tile.locator(".tile-detail").textContent()]
+  assert.deepEqual(await shown(), ["0", "1 gone"])
+  assert.equal((await tidegate.call("GET", "/v1/groups")).groups[0].members, 0, "as the list has it")
+  await page.getByRole("row", { name: "bob (gone)" }).waitFor()
+
+  await poll(tidegate, { topics: ["orders"], lease_ms: 900_000 })
+  await eventually("the living are counted", async () => (await shown())[0] === "1")
+  await page.getByText("Nobody is reading").waitFor({ state: "hidden" })
+})
+
 test("offsets are moved only after it was shown what would move", async t => {
   const { tidegate, page } = await open(t)
   await page.goto(tidegate.url + "/#/groups/billing")

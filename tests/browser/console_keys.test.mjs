@@ -72,6 +72,32 @@ test("the key is asked for, kept in the session only, and never in a URL; stream
   assert.deepEqual(complaints(page), [])
 })
 
+test("a tail outlives its tickets, with no gap and no repeat", async t => {
+  const tidegate = await guarded(t)
+  const page = await (await browser(t)).page({ viewport: { width: 1600, height: 1000 } })
+  let tickets = 0
+  await page.route("**/v1/tickets", async route => {
+    tickets++
+    await route.continue({ postData: JSON.stringify({ ...route.request().postDataJSON(), expires_in_ms: 4000 }) })
+  })
+  await page.goto(tidegate.url + "/#/topics/pub-a?from=earliest")
+  await give(page, ADMIN_KEY)
+  await page.locator(".state[data-state=live]").waitFor()
+  // Writing goes on while tickets are changed, and beyond.
+  let written = 1
+  await eventually("two renewals", async () => {
+    await tidegate.call("POST", "/v1/topics/pub-a/records", { records: [{ value: written }] }, AUTHORIZATION)
+    written++
+    return tickets >= 3
+  })
+  await tidegate.call("POST", "/v1/topics/pub-a/records", { records: [{ value: "last" }] }, AUTHORIZATION)
+  await page.locator(".virtual-row", { hasText: "last" }).waitFor()
+  assert.match(await page.locator(".figures-line").textContent(), new RegExp(`^${(written + 1).toLocaleString("en")} records seen`))
+  const shown = await page.locator(".virtual-body .virtual-row:visible").evaluateAll(all => all.map(row => row.lastChild.textContent))
+  assert.deepEqual(shown, ["last", ...Array.from({ length: shown.length - 1 }, (_, i) => String(written - 1 - i))].slice(0, shown.length))
+  assert.deepEqual(complaints(page), [])
+})
+
 test("whoever gives no key is told so, and not asked again and again", async t => {
   const tidegate = await guarded(t)
   const page = await (await browser(t)).page()

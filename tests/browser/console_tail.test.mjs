@@ -41,8 +41,11 @@ test("a tail begins where it is told, and shows what is asked for", async t => {
   await page.getByLabel("Text", { exact: true }).last().fill("")
 
   const toolbar = page.getByRole("search", { name: "What to show" })
+  const last = toolbar.getByLabel("Start at").locator("option[value='-50']")
+  await eventually("of how many partitions", async () => (await last.textContent()) === "Last 50 of each partition")
   await toolbar.getByLabel("Partition", { exact: true }).selectOption("1")
   await shows(page, ["pear"])
+  assert.equal(await last.textContent(), "Last 50")
   await toolbar.getByLabel("Partition", { exact: true }).selectOption("")
   await toolbar.getByLabel("Start at").selectOption("latest")
   await eventually("nothing yet", async () => (await seen(page)) === 0)
@@ -75,6 +78,15 @@ test("a tail begins where it is told, and shows what is asked for", async t => {
   await page.getByLabel("Key", { exact: true }).last().press("Enter")
   await shows(page, ["pear"])
   assert.deepEqual(complaints(page), [])
+})
+
+test("text is told from the JSON that it looks like", async t => {
+  const { page, write, go } = await open(t, "/#/topics/t?from=earliest")
+  await write("t", [{ value: { from: "page" } }, { value: '{"from":"page"}' }])
+  await go()
+  await shows(page, ['{"from":"page"}', '{"from":"page"}'])
+  const marks = await page.locator(".virtual-body .virtual-row").evaluateAll(all => all.map(row => getComputedStyle(row.lastChild, "::before").content))
+  assert.deepEqual(marks, ['"text"', "none"])
 })
 
 test("a paused tail stands still, counts what is new, and shows it when it goes on", async t => {

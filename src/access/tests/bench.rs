@@ -24,6 +24,7 @@ pub(crate) async fn store(place: &TempDir) -> Arc<dyn Store> {
         data_dir: place.path().join("data"),
         postgres: None,
         partitions_max: 100,
+        groups_max: 0,
         idempotency_ms: 1_000,
         wal_bytes_max: 8 << 20,
         readers: 1,

@@ -63,7 +63,9 @@ impl From<Error> for Problem {
             Error::UnknownOffset(found) => with_positions(problem(Code::UnknownOffset), &[found]),
             Error::TopicExists(topic) => problem(Code::TopicExists).with("current", TopicBody::from(&*topic)),
             Error::PartitionsShrink(topic) => problem(Code::PartitionsShrink).with("current", TopicBody::from(&*topic)),
-            Error::QuotaExceeded { limit } => problem(Code::QuotaExceeded).with("limit", limit),
+            Error::QuotaExceeded { limit } | Error::TooManyGroups { limit } => {
+                problem(Code::QuotaExceeded).with("limit", limit)
+            }
             Error::TooManyPartitions { limit, .. } => problem(Code::TooManyPartitions).with("limit", limit),
             Error::InvalidCursor(_) => problem(Code::InvalidCursor),
             Error::OffsetExpired { partitions, cursor } => {

@@ -100,6 +100,7 @@ pub(in crate::store) fn options(place: &TempDir) -> Options {
         data_dir: place.path().join("data"),
         postgres: None,
         partitions_max: 1000,
+        groups_max: 50,
         idempotency_ms: 86_400_000,
         wal_bytes_max: 8 << 20,
         readers: 2,

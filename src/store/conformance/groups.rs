@@ -15,6 +15,7 @@ use crate::model::name::MemberName;
 use crate::model::time::Millis;
 use crate::model::topic::PartitionId;
 use crate::store::conformance::bench::Bench;
+use crate::store::error::StoreError;
 use crate::store::group_contract::Changed;
 use crate::store::group_contract::Commit;
 use crate::store::group_contract::GroupChange;
@@ -137,6 +138,17 @@ pub(in crate::store) async fn a_group_is_made_once(bench: Bench) {
     assert!(made.now <= again.now && again.now <= found.now, "the clock does not go back");
     let other = bench.create_group(&"h".parse().expect("a name")).await.expect("made");
     assert_ne!(other.id, made.id);
+}
+
+pub(in crate::store) async fn groups_are_bounded(bench: Bench) {
+    let create = async |number: u64| bench.create_group(&format!("g{number}").parse().expect("a name")).await;
+    for number in 0..50 {
+        create(number).await.expect("made");
+    }
+    assert!(matches!(create(50).await, Err(StoreError::TooManyGroups { limit: 50 })));
+    create(0).await.expect("there is one");
+    bench.delete_group(&"g1".parse().expect("a name"), false).await.expect("asked");
+    create(50).await.expect("made");
 }
 
 pub(in crate::store) async fn a_change_is_done_whole(bench: Bench) {

@@ -86,6 +86,7 @@ macro_rules! conformance {
                 }
                 groups {
                     a_group_is_made_once
+                    groups_are_bounded
                     a_change_is_done_whole
                     of_changes_from_one_version_one_is_done
                     a_group_is_read_as_of_one_moment

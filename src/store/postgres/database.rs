@@ -34,6 +34,7 @@ pub(super) struct Postgres {
     /// What was deleted, and takes up space as before.
     pub(super) debt: Debt,
     pub(super) partitions_max: u64,
+    pub(super) groups_max: u64,
     pub(super) idempotency_ms: u64,
     /// Keeps the data directory this process's own, until the store is closed.
     pub(super) directory: Mutex<Option<File>>,

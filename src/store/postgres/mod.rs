@@ -221,7 +221,7 @@ impl GroupStore for Postgres {
 
     async fn create_group(&self, name: &GroupName) -> Result<Group, StoreError> {
         let (mut connection, patience) = self.connection().await?;
-        patience.writing(groups::change::create(&mut connection, name)).await
+        patience.writing(groups::change::create(&mut connection, self.groups_max, name)).await
     }
 
     async fn groups(&self, after: Option<&str>, limit: usize) -> Result<Vec<GroupSummary>, StoreError> {

@@ -63,10 +63,10 @@ impl Postgres {
         }
         let pool = connect::pool(connect_options.clone(), options.readers).await.map_err(OpenError::Database)?;
         let herald = Herald::new(connect::herald(connect_options));
-        let (partitions_max, idempotency_ms) = (options.partitions_max, options.idempotency_ms);
+        let Options { partitions_max, groups_max, idempotency_ms, .. } = *options;
         let directory = Mutex::new(directory);
         let (number, debt, health) = (fastrand::i64(..), Debt::default(), Health::new());
-        Ok(Self { lanes, pool, health, herald, number, debt, partitions_max, idempotency_ms, directory })
+        Ok(Self { lanes, pool, health, herald, number, debt, partitions_max, groups_max, idempotency_ms, directory })
     }
 }
 

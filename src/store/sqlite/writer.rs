@@ -38,6 +38,7 @@ pub(super) struct Writer {
     /// Partitions of all living topics.
     pub(super) partitions: u64,
     pub(super) partitions_max: u64,
+    pub(super) groups_max: u64,
     pub(super) idempotency_ms: u64,
     /// Set when a write's outcome is unknown: the heads may be wrong, so nothing may be written on top of them.
     broken: Option<StoreError>,
@@ -58,6 +59,7 @@ impl Writer {
             heads: HashMap::new(),
             partitions: partitions.unsigned_abs(),
             partitions_max: options.partitions_max,
+            groups_max: options.groups_max,
             idempotency_ms: options.idempotency_ms,
             broken: None,
             _lock: lock,

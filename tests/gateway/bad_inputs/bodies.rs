@@ -308,7 +308,7 @@ pub(crate) const ROWS: &[Row] = &[
             .into_iter()
             .flat_map(|inner| around(inner).map(|body| post(RECORDS).json(body)))
             .chain([
-                put("/v1/topics/made").json(nested(100_000)),
+                put("/v1/topics/made").json(nested(30_000)),
                 post("/v1/groups/g/members/m/poll").json(format!(r#"{{"topics":{}}}"#, nested(100_000))),
             ])
             .collect()

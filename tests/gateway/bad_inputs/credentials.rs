@@ -16,6 +16,7 @@ use crate::bad_inputs::table::row;
 use crate::bad_inputs::table::run;
 use crate::bad_inputs::told::Answer::Opens;
 use crate::bad_inputs::told::Answer::Refused;
+use crate::bad_inputs::told::Answer::RefusedLate;
 use crate::bad_inputs::told::Answer::Taken;
 use crate::harness::Backend;
 use crate::harness::access::ADMIN_KEY;
@@ -109,7 +110,7 @@ pub(crate) const UNKNOWN: &[Row] = &[
         |stage| {
             let (key, revoked) = (stage.kept("key"), stage.kept("revoked"));
             let slip = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
-            let early = format!("{}x{}", &key[..20], &key[21..]);
+            let early = format!("{}{}{}", &key[..20], if &key[20..21] == "x" { 'y' } else { 'x' }, &key[21..]);
             [
                 revoked,
                 &slip,
@@ -239,14 +240,22 @@ pub(crate) const ROWS: &[Row] = &[
             [
                 post("/v1/groups/h/members/m/offsets").json(offsets("pub-a")),
                 post("/v1/groups/g/members/m/offsets").json(offsets("sec-a")),
-                post("/v1/groups/g/members/m/offsets").json(cursor.clone()),
-                post("/v1/groups/g/members/m/poll").json(cursor),
+                post("/v1/groups/g/members/m/offsets").json(cursor),
                 post("/v1/groups/h/members/m/heartbeat").json(r#"{"epoch":1}"#),
             ]
             .map(|input| by(stage, input))
             .into()
         },
         Refused(403, "forbidden"),
+    ),
+    row(
+        &[83],
+        "a poll that would commit so",
+        |stage| {
+            let cursor = json!({ "cursor": stage.kept("cursor of the member") }).to_string();
+            vec![by(stage, post("/v1/groups/g/members/m/poll").json(cursor))]
+        },
+        RefusedLate(403, "forbidden"),
     ),
     row(
         &[79, 64],

@@ -500,13 +500,17 @@ pub(crate) const ROWS: &[Row] = &[
                 post("/v1/topics/orders/records").json(quotes()),
                 post("/v1/topics/orders/records").ndjson(quotes()),
                 post("/v1/topics/orders/records?atomic=true").ndjson(quotes()),
-                put("/v1/topics/made").json(quotes()),
                 post("/v1/groups/g/members/m/poll").json(quotes()),
-                post("/v1/keys").json(quotes()),
                 batch(quotes()),
             ]
         },
         Refused(400, "malformed_json"),
+    ),
+    row(
+        &[33],
+        "a mebibyte of quotes where no records are",
+        |_| vec![put("/v1/topics/made").json(quotes()), post("/v1/keys").json(quotes())],
+        Refused(413, "request_too_large"),
     ),
     row(
         &[33],

@@ -14,6 +14,9 @@ pub(crate) enum Answer {
     Refused(u16, &'static str),
     /// With a problem of one of these: which of them depends on where the input breaks.
     RefusedAs(&'static [(u16, &'static str)]),
+    /// With a problem of this status and code that says nothing of what was written: it may come behind a commit. Here
+    /// there was none.
+    RefusedLate(u16, &'static str),
     /// It is harmless, and is done.
     Taken(u16),
     /// It is harmless, and the answer holds this.
@@ -29,7 +32,7 @@ pub(crate) enum Answer {
 impl Answer {
     /// Whether it must change nothing.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(..) | Self::RefusedAs(_) | Self::Cut)
+        matches!(self, Self::Refused(..) | Self::RefusedAs(_) | Self::RefusedLate(..) | Self::Cut)
     }
 
     /// What is wrong with what was told.
@@ -39,8 +42,9 @@ impl Answer {
             return Some(format!("a failure of ours: {}", told.short()));
         }
         let right = match self {
-            Self::Refused(status, code) => told.is_refusal(input, *status, code),
-            Self::RefusedAs(each) => each.iter().any(|(status, code)| told.is_refusal(input, *status, code)),
+            Self::Refused(status, code) => told.is_refusal(input.is_write(), *status, code),
+            Self::RefusedAs(each) => each.iter().any(|(status, code)| told.is_refusal(input.is_write(), *status, code)),
+            Self::RefusedLate(status, code) => told.is_refusal(false, *status, code),
             Self::Taken(wanted) | Self::Opens(wanted) => status == Some(*wanted) && !told.is_more,
             Self::Says(wanted, text) => status == Some(*wanted) && told.body.contains(text),
             Self::Shows(wanted, headers) => {
@@ -92,7 +96,7 @@ impl Told {
     }
 
     /// Whether it is a refusal of that status and code, whole, and with all that belongs to it.
-    fn is_refusal(&self, input: &Input, status: u16, code: &str) -> bool {
+    fn is_refusal(&self, of_write: bool, status: u16, code: &str) -> bool {
         let Ok(problem) = serde_json::from_str::<Value>(&self.body) else { return false };
         let needed = match status {
             401 => Some("www-authenticate"),
@@ -107,7 +111,7 @@ impl Told {
             && ["title", "detail", "retry"]
                 .iter()
                 .all(|name| problem[name].as_str().is_some_and(|text| !text.is_empty()))
-            && (!input.is_write() || problem["outcome"] == "not_written")
+            && (!of_write || problem["outcome"] == "not_written")
             && self.header("content-type") == Some("application/problem+json")
             && self.header("x-content-type-options") == Some("nosniff")
             && self.header("x-request-id") == problem["request_id"].as_str()

@@ -9,7 +9,7 @@ import { Item } from "./tail_buffer.js"
 
 /** Records of the page at the beginning. */
 const FIRST_MAX = 500
-/** How long before its end a ticket is renewed. */
+/** How long before its end a ticket is renewed; one that lives for less than twice that, after half of its life. */
 const RENEW_BEFORE_MS = 60_000
 /** Bounds of the wait before asking again where there was no answer. */
 const AGAIN_MS = [1000, 4000]
@@ -92,10 +92,13 @@ export class TailStream {
     const { url, filter } = address(this.#spec)
     let ticket
     if (sessionKey()) {
-      const made = await sendJson("POST", "/v1/tickets", { topic: this.#spec.topic }, { signal })
+      const body = JSON.stringify({ topic: this.#spec.topic })
+      const answer = await send("POST", "/v1/tickets", { headers: { "content-type": "application/json" }, body, signal })
+      const made = await answer.json()
       ticket = made.ticket
-      const left = made.expires_at - Date.now() - RENEW_BEFORE_MS
-      this.#renewal = setTimeout(() => this.#again(), Math.max(left, RENEW_BEFORE_MS))
+      // By the clock of the node that made it: the one here may be off by more than a ticket's life.
+      const life = made.expires_at - (Date.parse(answer.headers.get("date")) || Date.now())
+      this.#renewal = setTimeout(() => this.#again(), Math.max(life - RENEW_BEFORE_MS, life / 2))
     }
     if (signal.aborted) return
     const parameters = { ...filter, wait_for_topic: true, format: "sse", last_event_id: this.position, ticket }

@@ -1,4 +1,4 @@
-// A list of any length of which only the rows in sight are elements. As a grid: one stop of the Tab key, arrows move, Enter
+// A list of any length of which only the rows in sight are elements. As a grid: its rows are one stop of the Tab key, arrows move, Enter
 // opens. The newest item is on top; when one comes in while somebody has scrolled down, what they read stays where it is.
 
 import { h, uniqueId } from "./dom.js"
@@ -7,7 +7,7 @@ import { h, uniqueId } from "./dom.js"
 const OVERSCAN = 6
 
 /**
- * `columns` are heads of columns. `row(element, item)` fills the cells of a row's element, which is used again for other items;
+ * `columns` are heads of columns, words or elements. `row(element, item)` fills the cells of a row's element, which is used again for other items;
  * `open(item)` is called for a click or Enter.
  */
 export function virtualList({ label, columns, row, open, rowHeight }) {
@@ -86,6 +86,7 @@ export function virtualList({ label, columns, row, open, rowHeight }) {
     open(item)
   })
   element.addEventListener("keydown", event => {
+    if (event.target !== element) return // a button in the head
     const page = Math.max(1, Math.floor(element.clientHeight / height) - 1)
     const now = active ? items.indexOf(active) : 0
     const to = { ArrowDown: now + 1, ArrowUp: now - 1, PageDown: now + page, PageUp: now - page, Home: 0, End: items.length - 1 }[event.key]

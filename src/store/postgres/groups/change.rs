@@ -18,6 +18,7 @@ use crate::store::postgres::values::bigint;
 
 pub(in crate::store::postgres) async fn create(
     connection: &mut PgConnection,
+    groups_max: u64,
     name: &GroupName,
 ) -> Result<Group, StoreError> {
     if let Some(group) = read::group(connection, name).await? {
@@ -27,6 +28,11 @@ pub(in crate::store::postgres) async fn create(
     // A deletion that is under way raises it: that is waited for.
     let locked = sqlx::query("select 1 from group_epochs where id = 1 for share").execute(&mut *transaction).await;
     locked.map_err(read_error)?;
+    // Nodes that make groups at once may be over by as many as they are.
+    let count = sqlx::query_scalar::<_, i64>("select count(*) from groups").fetch_one(&mut *transaction).await;
+    if count.map_err(read_error)? >= bigint(groups_max) {
+        return Err(StoreError::TooManyGroups { limit: groups_max });
+    }
     let sql = "
         insert into groups (name, version, last_epoch, strategy)
         select $1, 0, last_epoch, $2 from group_epochs where id = 1

@@ -27,6 +27,10 @@ pub(in crate::store::sqlite) async fn create(
     if let Some(group) = read::group(&mut writer.connection, now, name).await? {
         return Ok(group);
     }
+    let count = sqlx::query_scalar::<_, i64>("select count(*) from groups").fetch_one(&mut writer.connection).await;
+    if count.map_err(store_error)? >= integer(writer.groups_max) {
+        return Err(StoreError::TooManyGroups { limit: writer.groups_max });
+    }
     let sql = "
         insert into groups (name, version, last_epoch, strategy)
         select ?1, 0, last_epoch, ?2 from group_epochs";

@@ -21,14 +21,14 @@ const CLOCK_MS = 2000
 
 const MEMBERS = [{ label: "Member", word: "member" }, { label: "Lease left", word: "lease", kind: "lease" }, { label: "Epoch", word: "epoch", kind: "figure" }, { label: "Holds", word: "partition" }]
 const PARTITIONS = [
-  { label: "Partition", word: "partition" }, { label: "Member" }, { label: "Committed", word: "committed", kind: "figure" }, { label: "End", kind: "figure" },
-  { label: "Done", kind: "share" }, { label: "Lag", word: "lag", kind: "figure" }, { label: "Oldest waits", kind: "figure" },
+  { label: "Partition", word: "partition" }, { label: "Member" }, { label: "Committed", word: "committed", kind: "figure" }, { label: "End", word: "end", kind: "figure" },
+  { label: "Done", word: "done", kind: "share" }, { label: "Lag", word: "lag", kind: "figure" }, { label: "Oldest waits", word: "oldest waits", kind: "figure" },
 ]
 
 export function groupView(main, { group }, signal) {
   const url = path("/v1/groups", group)
   const state = h("span", {})
-  const figures = { members: tile("Members", "member"), lag: tile("Lag", "lag"), age: tile("Oldest record waits"), partitions: tile("Partitions", "partition") }
+  const figures = { members: tile("Members", "member"), lag: tile("Lag", "lag"), age: tile("Oldest record waits", "oldest waits"), partitions: tile("Partitions", "partition") }
   const lag = plot({ title: "Lag over time", word: "lag", format: figure, series: [{ name: "records", of: sample => sample.lag, area: true }] })
   const members = table("Members", MEMBERS)
   const partitions = table("Partitions", PARTITIONS)
@@ -41,6 +41,8 @@ export function groupView(main, { group }, signal) {
     h("section", { class: "panel flush" }, h("h2", {}, "How far it has read"), partitions.element))
   const code = snippets()
   let detail = null, skew = 0
+  /** Members whose lease has not run out, as the node counts them, too. */
+  const living = () => detail.members.filter(member => !isGone(member, Date.now() + skew))
   const same = () => [["curl: this group", curl({ url })], ["curl: poll as a member", curl(poll(url, detail))], ["JavaScript", javascript({ url })]]
   code.set(same)
 
@@ -49,8 +51,8 @@ export function groupView(main, { group }, signal) {
     h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: link("/groups") }, "Groups"), h("span", { "aria-current": "page" }, group)),
     h("div", { class: "title" }, h("h1", { tabindex: "-1", class: "data" }, group), state,
       h("div", { class: "actions" },
-        h("button", { type: "button", onclick: act(() => resetDialog(detail, look)) }, "Move offsets …"),
-        h("button", { type: "button", class: "danger", onclick: act(() => deletion(detail, url)) }, "Delete …"))),
+        h("button", { type: "button", onclick: act(() => resetDialog(detail, () => living().length, look)) }, "Move offsets …"),
+        h("button", { type: "button", class: "danger", onclick: act(() => deletion(detail, living().length, url)) }, "Delete …"))),
     lede("Each ", explained("member", "member"), " renews a ", explained("lease", "lease"), " with every call. When one runs out, its partitions go to the others, from the ", explained("committed offset", "committed"), " on."),
     trouble, body, code.element)
 
@@ -67,28 +69,33 @@ export function groupView(main, { group }, signal) {
     replace(trouble)
     body.hidden = false
     replace(state, stateOf(detail.state))
-    figures.members.set(number(detail.members.length))
     figures.lag.set(number(detail.lag), detail.lag === 1 ? "record" : "records")
     figures.age.set(detail.lag === 0 ? "none waits" : duration(detail.lag_ms))
     figures.partitions.set(number(detail.partitions.length))
     lag.update(note(`group ${group}`, { at: Date.now(), lag: detail.lag, lagMs: detail.lag_ms }))
     members.show(detail.members.map(member => memberRow(members, member)))
-    partitions.show(detail.partitions.map(one => partitionRow(partitions, one)))
+    const alive = new Set(living().map(member => member.member_id))
+    partitions.show(detail.partitions.map(one => partitionRow(partitions, one, alive)))
     members.element.hidden = detail.members.length === 0
-    nobody.hidden = detail.members.length > 0
     runDown()
     code.set(same)
   }
 
-  /** Shows what is left of every lease at this moment. */
+  /** Shows what is left of every lease at this moment, and who is gone. */
   function runDown() {
+    if (!detail) return
+    const now = Date.now() + skew
+    const alive = living().length, gone = detail.members.length - alive
+    figures.members.set(number(alive), gone ? `${number(gone)} gone` : "")
+    nobody.hidden = alive > 0
     for (const meter of members.body.querySelectorAll("[data-lease-end]")) {
-      const left = Math.max(0, Number(meter.dataset.leaseEnd) - Date.now() - skew)
+      const left = Math.max(0, Number(meter.dataset.leaseEnd) - now)
       const share = Math.min(1, left / Number(meter.dataset.leaseMs))
       const [drawing, words] = meter.children
       drawing.querySelector(".bar-part").setAttribute("width", String(100 * share))
       drawing.classList.toggle("low", share < 0.25)
-      setText(words, left > 0 ? duration(left) : "run out")
+      setText(words, left > 0 ? duration(left) : "gone")
+      meter.closest("tr").classList.toggle("gone", left === 0)
     }
   }
 
@@ -103,6 +110,9 @@ function clockSkew(answer) {
   return Math.abs(ahead) > CLOCK_MS ? ahead : 0
 }
 
+/** Whether a member's lease has run out, at a time of the node's clock. */
+const isGone = ({ lease_ends_at: end }, now) => end <= now
+
 function memberRow(shown, { member_id: id, epoch, lease_ms: ms, lease_ends_at: end, assignments }) {
   const meter = h("span", { class: "lease-meter", "data-lease-end": String(end), "data-lease-ms": String(ms) }, bar(1), h("span", {}, ""))
   return shown.row(h("span", { class: "data" }, id), meter, number(epoch), holds(assignments))
@@ -116,10 +126,11 @@ function holds(assignments) {
   return [...byTopic].map(([topic, all], i) => [i > 0 && "; ", h("span", { class: "data" }, topic), ` ${all.join(", ")}`])
 }
 
-function partitionRow(shown, { topic, partition, owner, next_offset: next, log_start_offset: start, high_watermark: end, lag, lag_ms: age }) {
+/** `alive` are the names of the members that are not gone: what another holds is about to be given away. */
+function partitionRow(shown, { topic, partition, owner, next_offset: next, log_start_offset: start, high_watermark: end, lag, lag_ms: age }, alive) {
   const all = Math.max(1, end - start)
   return shown.row(h("a", { href: topicLink(topic, "", { partition, offset: next ?? start }), "aria-label": `${topic} / ${partition}: read from the committed offset` }, `${topic} / ${partition}`),
-    owner ? h("span", { class: "data" }, owner) : h("span", { class: "muted" }, "nobody"),
+    owner ? h("span", { class: "data" }, owner, !alive.has(owner) && h("span", { class: "muted" }, " (gone)")) : h("span", { class: "muted" }, "nobody"),
     next === undefined || next === null ? "–" : number(next), number(end), bar(1 - lag / all), lagOf(lag), lag ? duration(age) : "–")
 }
 
@@ -130,10 +141,9 @@ function poll(url, detail) {
   return { method: "POST", url: `${url}/members/me/poll`, headers: { "content-type": "application/json" }, body }
 }
 
-async function deletion({ group, members, partitions }, url) {
-  const active = members.length > 0
+async function deletion({ group, partitions }, active, url) {
   const lost = [h("p", {}, "This deletes the group, for ever:"),
-    h("ul", {}, h("li", {}, `how far it has read in ${count(partitions.length, "partition")}`), active && h("li", {}, `${count(members.length, "active member")}: each is fenced and commits nothing more`)),
+    h("ul", {}, h("li", {}, `how far it has read in ${count(partitions.length, "partition")}`), active > 0 && h("li", {}, `${count(active, "active member")}: each is fenced and commits nothing more`)),
     h("p", { class: "muted" }, "No record is deleted. A group of this name that reads again begins where it says it wants to.")]
   if (!(await confirmed(`Delete the group ${group}?`, lost, active ? "Fence members and delete" : "Delete group", group))) return
   try {

@@ -14,8 +14,8 @@ const PAGE = 25
 const EVERY_MS = 3000
 
 const COLUMNS = [
-  { label: "Group", word: "group" }, { label: "State" }, { label: "Members", word: "member", kind: "figure" },
-  { label: "Lag", word: "lag", kind: "figure" }, { label: "Oldest waits", kind: "figure" }, { label: "Shares out", kind: "text" },
+  { label: "Group", word: "group" }, { label: "State", word: "state of a group" }, { label: "Members", word: "member", kind: "figure" },
+  { label: "Lag", word: "lag", kind: "figure" }, { label: "Oldest waits", word: "oldest waits", kind: "figure" }, { label: "Shares out", word: "strategy", kind: "text" },
 ]
 
 /** Tokens of the pages that led to one. */

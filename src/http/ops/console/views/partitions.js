@@ -9,7 +9,7 @@ import { curl, javascript, snippets } from "../snippets.js"
 import { lede, table } from "../ui.js"
 
 const COLUMNS = [
-  { label: "Partition", word: "partition" }, { label: "First offset", word: "offset", kind: "figure" }, { label: "Next offset", kind: "figure" },
+  { label: "Partition", word: "partition" }, { label: "First offset", word: "offset", kind: "figure" }, { label: "Next offset", word: "end", kind: "figure" },
   { label: "Records", word: "record", kind: "figure" }, { label: "Share", kind: "share" }, { label: "Size", kind: "figure" }, { label: "Read" },
 ]
 

@@ -8,8 +8,8 @@ import { announce, choice, dialog, field, lede, notice, table } from "../ui.js"
 
 const TARGETS = [["earliest", "Beginning"], ["latest", "End"], ["time", "Time"], ["offset", "Offset"]]
 
-/** `detail` is the group as it is; `changed()` is called when something was moved. */
-export function resetDialog(detail, changed) {
+/** `detail` is the group as it is; `active()` tells how many members are in the way; `changed()` is called when something was moved. */
+export function resetDialog(detail, active, changed) {
   const url = path("/v1/groups", detail.group, "offsets")
   dialog(`Move ${detail.group}`, close => {
     const names = [...new Set(detail.partitions.map(one => one.topic))]
@@ -52,13 +52,11 @@ export function resetDialog(detail, changed) {
       try {
         // Whether members are in the way is asked when it is done; to look harms nobody.
         const { offsets } = await sendJson("PUT", url, body({ dry_run: true, force: true }))
-        replace(result, plan(offsets), active() && fence(), h("div", { class: "actions" }, move(offsets)))
+        replace(result, plan(offsets), active() > 0 && fence(), h("div", { class: "actions" }, move(offsets)))
       } catch (error) {
         replace(result, notice(error))
       }
     }
-
-    const active = () => detail.members.length > 0
 
     function plan(offsets) {
       const shown = table("What would move", [{ label: "Partition" }, { label: "From", kind: "figure" }, { label: "To", kind: "figure" }, { label: "Which means", kind: "text" }])
@@ -68,7 +66,7 @@ export function resetDialog(detail, changed) {
     }
 
     const fence = () =>
-      h("div", { class: "notice warn" }, h("p", {}, `The group has ${count(detail.members.length, "active member")}. Stop them first; or fence them: each is told, commits nothing more of what it is at, and has to begin anew.`),
+      h("div", { class: "notice warn" }, h("p", {}, `The group has ${count(active(), "active member")}. Stop them first; or fence them: each is told, commits nothing more of what it is at, and has to begin anew.`),
         h("p", { class: "check" }, force, h("label", { for: force.id }, "Fence the active members")))
 
     function move(offsets) {

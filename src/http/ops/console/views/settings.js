@@ -14,7 +14,7 @@ const SIZES = [["1048576", "MiB"], ["1073741824", "GiB"], ["1024", "KiB"]]
 /** Fields for retention. `value()` gives the members that a topic is made or changed with. */
 export function retentionFields({ retention_ms: ms = 604_800_000, retention_bytes: size = -1 }) {
   const time = amount("Keep for", ms, UNITS, "for ever")
-  const space = amount("Keep at most, of each partition", size, SIZES, "everything")
+  const space = amount("Of each partition, keep at least", size, SIZES, "everything", "Beyond this size the oldest records go, a batch at a time, while at least so much is left.")
   return {
     element: h("fieldset", { class: "retention" }, h("legend", {}, explained("Retention", "retention")), time.element, space.element),
     value: () => ({ retention_ms: time.value(), retention_bytes: space.value() }),
@@ -22,7 +22,7 @@ export function retentionFields({ retention_ms: ms = 604_800_000, retention_byte
 }
 
 /** A number with a unit; or no limit, which is -1. */
-function amount(label, given, units, unlimited) {
+function amount(label, given, units, unlimited, hint) {
   const unit = units.find(([factor]) => given >= 0 && given % Number(factor) === 0) ?? units.at(given < 0 ? 0 : -1)
   const figure = h("input", { type: "number", min: "0", step: "any", inputmode: "decimal", value: given < 0 ? "" : String(given / Number(unit[0])) })
   const factor = h("select", { "aria-label": `${label}: unit` },
@@ -32,7 +32,7 @@ function amount(label, given, units, unlimited) {
   factor.addEventListener("change", follow)
   follow()
   const holder = h("div", { class: "amount" }, figure, factor)
-  const wrapped = field(label, figure)
+  const wrapped = field(label, figure, { hint })
   figure.replaceWith(holder)
   holder.prepend(figure)
   return {

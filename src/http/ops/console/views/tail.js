@@ -31,7 +31,7 @@ export function tailView({ topic, given, partitions, signal }) {
 
   const list = virtualList({
     label: `Records of ${topic}, the newest first`,
-    columns: ["Time", "Partition", "Offset", "Key", "Value"],
+    columns: ["Time", "Partition", explained("Offset", "offset"), "Key", "Value"],
     rowHeight: () => (matchMedia("(max-width: 700px)").matches ? 62 : 36),
     row: fillRow,
     open: openRecord,
@@ -264,8 +264,8 @@ function meter() {
 
 /** Where to begin, which partition, which key: a change begins anew. */
 function tailControls(spec, partitions, restart) {
-  const starts = [["-50", "Last 50"], ["latest", "Latest: only new ones"], ["earliest", "Earliest: all there is"], ["time", "A time …"], ["offset", "An offset …"]]
-  if (/^-\d+$/.test(spec.from) && spec.from !== "-50") starts.unshift([spec.from, `Last ${number(-Number(spec.from))}`])
+  const starts = [["-50", ""], ["latest", "Latest: only new ones"], ["earliest", "Earliest: all there is"], ["time", "A time …"], ["offset", "An offset …"]]
+  if (/^-\d+$/.test(spec.from) && spec.from !== "-50") starts.unshift([spec.from, ""])
   const isTime = spec.from !== undefined && !starts.some(([value]) => value === spec.from)
   const chosen = spec.offset !== undefined ? "offset" : isTime ? "time" : spec.from
   const start = h("select", {}, starts.map(([value, label]) => h("option", { value, selected: value === chosen }, label)))
@@ -285,6 +285,13 @@ function tailControls(spec, partitions, restart) {
     const was = partition.options.length ? partition.value : spec.partition ?? ""
     replace(partition, all, Array.from({ length: wanted }, (_, i) => h("option", { value: String(i) }, String(i))))
     partition.value = was === "" && start.value === "offset" ? "0" : was
+    nameLast()
+  }
+
+  /** Of how many partitions the last records are, which may only be known later. */
+  function nameLast() {
+    const each = partition.value === "" && partitions() > 1 ? " of each partition" : ""
+    for (const option of start.options) if (/^-\d+$/.test(option.value)) setText(option, `Last ${number(-Number(option.value))}${each}`)
   }
 
   function apply() {
@@ -327,5 +334,12 @@ function fillRow(row, { line, record }) {
   setText(offset, String(record.offset))
   setText(key, keyText(record))
   setText(value, preview(line, record).slice(0, PREVIEW_MAX))
-  row.dataset.kind = record.value === null ? "tombstone" : record.value_base64 === undefined ? "value" : "bytes"
+  row.dataset.kind = kindOf(record)
+}
+
+/** Text is marked as such: it may look like the JSON beside it. */
+function kindOf({ value, value_base64: base64 }) {
+  if (value === null) return "tombstone"
+  if (base64 !== undefined) return "bytes"
+  return typeof value === "string" ? "text" : "json"
 }

@@ -67,7 +67,7 @@ export function topicView(main, { topic }, given, signal, tab) {
     figures.rate.set(now === null ? "–" : rate(now))
     replace(figures.rate.detail, sparkline(rates(samples), 96, 22))
     figures.partitions.set(number(detail.partition_count), "order is kept in each")
-    figures.keeps.set(retention(detail.retention_ms), detail.retention_bytes < 0 ? "of any size" : `at most ${bytes(detail.retention_bytes)} a partition`)
+    figures.keeps.set(retention(detail.retention_ms), detail.retention_bytes < 0 ? "of any size" : `oldest go beyond ${bytes(detail.retention_bytes)} a partition`)
     show()
   }
 
