@@ -11,6 +11,7 @@ use crate::cli::keys;
 use crate::cli::url::ServerUrl;
 use crate::model::key::KeyLimits;
 use crate::model::key::KeyName;
+use crate::model::limits::INTEGER_MAX;
 use crate::model::permission::Pattern;
 use crate::model::permission::Permission;
 use crate::model::permission::PermissionError;
@@ -26,9 +27,6 @@ use crate::store::PostgresUrl;
 const ABOUT_KEYS: &str = "With --url (or TIDEGATE_URL) the command asks the gateway there, with --key (or TIDEGATE_KEY). \
     Without it, it works on the database itself: that of --data-dir, which no running gateway may have, or that of \
     --database-url, beside any number of them. So the first key can be made before the gateway is started.";
-
-/// The largest number that every JSON parser reads exactly (RFC 8259 §6).
-const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// `tidegate keys`.
 #[derive(Debug, Args)]

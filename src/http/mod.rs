@@ -92,21 +92,24 @@ struct Contract;
 pub fn router(api: Api, ops: Ops, access: &Access) -> Router {
     let calls = OpenApiRouter::new().merge(native::routes().with_state(api)).merge(ops::routes().with_state(ops));
     let (router, _) = calls.split_for_parts();
-    let with_keys = document();
-    let mut without = with_keys.clone();
-    security::open(&mut without);
     let access = access.clone();
-    let documents = ops::documents::routes(&with_keys, &without, move || access.is_on());
+    let documents = ops::documents::routes(document, open_document, move || access.is_on());
     let pages = ops::console::routes().merge(documents).merge(ops::pages::routes());
     router.merge(pages).fallback(async || nothing_here())
 }
 
 /// The OpenAPI document, as it is published and as it is served once there is a key.
 pub fn document() -> openapi::OpenApi {
+    let mut document = open_document();
+    security::describe(&mut document);
+    document
+}
+
+/// As it is served while there is none.
+fn open_document() -> openapi::OpenApi {
     let mut document = Contract::openapi();
     document.merge(native::routes().into_openapi());
     document.merge(ops::routes().into_openapi());
-    security::describe(&mut document);
     lower_bounds_only(&mut document);
     document
 }

@@ -18,19 +18,6 @@ const KEY: &str = "key";
 const TICKET: &str = "ticket";
 const COOKIE: &str = "cookie";
 
-/// Takes out what [`describe`] has put in: as the gateway is while there is no key.
-pub(crate) fn open(document: &mut OpenApi) {
-    if let Some(components) = &mut document.components {
-        components.security_schemes.clear();
-    }
-    for item in document.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
-        for operation in operations.into_iter().flatten() {
-            operation.security = None;
-        }
-    }
-}
-
 /// Adds the schemes, and to every call which of them it takes.
 pub(crate) fn describe(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();

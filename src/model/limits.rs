@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+/// Offsets, counts and times are whole numbers that every JSON reader holds exactly: below 2^53 (RFC 8259 §6).
+pub const INTEGER_MAX: u64 = (1 << 53) - 1;
+
 /// The body of a call that sets or asks for one thing, in bytes: the largest is a key with 64 permissions of two names each,
 /// some 36 KiB.
 pub const SETTINGS_BYTES_MAX: usize = 64 << 10;

@@ -10,13 +10,11 @@ use utoipa::IntoParams;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::problem_codes::Code;
 use crate::http::kit::query::whole_number;
+use crate::model::limits::INTEGER_MAX;
 use crate::model::name::GroupName;
 use crate::model::name::MemberName;
 use crate::model::name::NameError;
 use crate::model::name::TopicName;
-
-/// Offsets, counts and times are whole numbers that every JSON reader holds exactly.
-const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// `/v1/topics/{topic}/…`
 #[derive(Debug, Clone, IntoParams)]

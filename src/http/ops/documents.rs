@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
@@ -25,16 +26,19 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// `/openapi.json` and `/docs/`. Which document it is, `closed` says: whether calls need a key.
+/// `/openapi.json` and `/docs/`. Which document it is, `closed` says: whether calls need a key. Each is written when it is
+/// asked for first: a start does not wait for it.
 pub fn routes(
-    with_keys: &OpenApi,
-    without: &OpenApi,
+    with_keys: fn() -> OpenApi,
+    without: fn() -> OpenApi,
     closed: impl Fn() -> bool + Clone + Send + Sync + 'static,
 ) -> Router {
-    let [with_keys, without] = [with_keys, without]
-        .map(|document| document.to_pretty_json().expect("a document of strings and numbers serializes"))
-        .map(Bytes::from);
-    let json = move || if closed() { with_keys.clone() } else { without.clone() };
+    let [with_keys, without] = [with_keys, without].map(|document| {
+        Arc::new(LazyLock::new(move || {
+            Bytes::from(document().to_pretty_json().expect("a document of strings and numbers serializes"))
+        }))
+    });
+    let json = move || Bytes::clone(if closed() { &with_keys } else { &without });
     let config = Arc::new(Config::from("/openapi.json").try_it_out_enabled(true));
     let index = Arc::clone(&config);
     Router::new()

@@ -27,8 +27,8 @@ use crate::http::native::groups::rights::only_who_is_seen;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::position;
 use crate::http::native::groups::terms::position_schema;
-use crate::http::native::input::bounds::INTEGER_MAX;
 use crate::http::native::state::Api;
+use crate::model::limits::INTEGER_MAX;
 use crate::model::name::TopicName;
 
 /// Partitions that the audit line of a reset names at most.

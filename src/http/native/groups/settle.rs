@@ -26,9 +26,9 @@ use crate::http::native::groups::bodies::CommittedBody;
 use crate::http::native::groups::bodies::LeaseBody;
 use crate::http::native::groups::terms::given;
 use crate::http::native::groups::terms::member_cursor;
-use crate::http::native::input::bounds::INTEGER_MAX;
 use crate::http::native::state::Api;
 use crate::model::group::METADATA_BYTES_MAX;
+use crate::model::limits::INTEGER_MAX;
 
 /// The calls of this file.
 pub fn routes() -> OpenApiRouter<Api> {

@@ -7,9 +7,6 @@ use crate::model::record::NewRecord;
 use crate::model::time::Millis;
 use crate::model::time::TIMESTAMP_AHEAD_MAX_MS;
 
-/// Offsets, counts and times are whole numbers that every JSON reader holds exactly: below 2^53.
-pub const INTEGER_MAX: u64 = (1 << 53) - 1;
-
 /// What is beyond it is no number of a partition, as in paths and queries: the databases keep them in 32 bits with a sign.
 const PARTITION_MAX: u32 = i32::MAX as u32;
 

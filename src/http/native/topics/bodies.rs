@@ -17,7 +17,7 @@ use crate::broker::topics::TopicSettings;
 use crate::http::kit::problem::Problem;
 use crate::http::kit::query::invalid;
 use crate::http::kit::query::whole_number;
-use crate::http::native::input::bounds::INTEGER_MAX;
+use crate::model::limits::INTEGER_MAX;
 use crate::model::topic::PARTITION_COUNT_MAX;
 use crate::model::topic::Topic;
 
